@@ -1,0 +1,144 @@
+import { InvalidCheckpointError } from './errors.js';
+import { type JsonObject, type JsonValue, parseStoredJson, serializeJson } from './json.js';
+
+export type { JsonObject, JsonValue } from './json.js';
+
+/** The state of an execution after one of its steps. */
+export interface Checkpoint<S = JsonValue> {
+  /** Unique in the table. Saving an id again replaces the checkpoint, unless the stored version is higher. */
+  id: string;
+  /** The run that the checkpoint belongs to. */
+  executionId: string;
+  /** The step, or graph node, after which it was taken. */
+  nodeName: string;
+  state: S;
+  metadata: JsonObject | null;
+  /** Millisecond precision; orders the checkpoints of an execution. */
+  timestamp: Date;
+  /** 0 to 2,147,483,647. Of two saves of one id the higher version wins, then the later save. */
+  version: number;
+}
+
+/** What `save` takes: `executionId` defaults to `metadata.execution_id`, `timestamp` to now, `version` to 1. */
+export interface CheckpointInput<S = unknown> {
+  id: string;
+  executionId?: string;
+  nodeName: string;
+  /** Anything that JSON.stringify can print. It is serialised at the call: you may change it afterwards. */
+  state: S;
+  metadata?: { [key: string]: unknown } | null;
+  timestamp?: Date;
+  version?: number;
+}
+
+/** A checkpoint that passed validation, its JSON serialised. */
+export interface SerializedCheckpoint {
+  readonly id: string;
+  readonly executionId: string;
+  readonly nodeName: string;
+  readonly state: string;
+  readonly metadata: string | null;
+  readonly timestamp: Date;
+  readonly version: number;
+}
+
+/** Longest id, execution id or node name, in bytes of UTF-8: a B-tree entry of PostgreSQL holds about 2,700. */
+export const MAX_NAME_BYTES = 512;
+/** `INTEGER` in PostgreSQL. */
+export const MAX_VERSION = 2_147_483_647;
+/** PostgreSQL's earliest timestamp is 4713 BC; a JavaScript date ends long before PostgreSQL's latest. */
+const MIN_TIMESTAMP = Date.UTC(-4712, 0, 1);
+
+/** @throws InvalidCheckpointError naming the field, before anything is queued or written. */
+export function serializeCheckpoint(input: CheckpointInput): SerializedCheckpoint {
+  if (typeof input !== 'object' || input === null) {
+    throw new InvalidCheckpointError('checkpoint', 'must be an object');
+  }
+  const id = validName('id', input.id);
+  const nodeName = validName('nodeName', input.nodeName, { id, mayBeEmpty: true });
+  const metadata = input.metadata ?? null;
+  if (metadata !== null && (typeof metadata !== 'object' || Array.isArray(metadata))) {
+    throw new InvalidCheckpointError('metadata', 'must be an object or null', id);
+  }
+  const executionId = validName('executionId', input.executionId ?? metadata?.execution_id, { id });
+  return {
+    id,
+    executionId,
+    nodeName,
+    state: serializeField('state', input.state, id),
+    metadata: metadata === null ? null : serializeField('metadata', metadata, id),
+    timestamp: validTimestamp(input.timestamp ?? new Date(), id),
+    version: validVersion(input.version ?? 1, id),
+  };
+}
+
+/** The reverse of `serializeCheckpoint`: values that share nothing with what was saved. */
+export function deserializeCheckpoint(row: SerializedCheckpoint): Checkpoint {
+  return {
+    id: row.id,
+    executionId: row.executionId,
+    nodeName: row.nodeName,
+    state: parseStoredJson(row.state),
+    metadata: row.metadata === null ? null : (parseStoredJson(row.metadata) as JsonObject),
+    timestamp: new Date(row.timestamp),
+    version: row.version,
+  };
+}
+
+/**
+ * An id, execution id or node name: a string of 1 (a node name: 0) to 512 bytes, without U+0000 and lone surrogates.
+ * @throws InvalidCheckpointError naming the field.
+ */
+export function validName(
+  field: string,
+  value: unknown,
+  { id, mayBeEmpty = false }: { id?: string; mayBeEmpty?: boolean } = {},
+): string {
+  const fail = (problem: string) => new InvalidCheckpointError(field, problem, id);
+  if (value === undefined || value === null) throw fail('is missing');
+  if (typeof value !== 'string') throw fail('must be a string');
+  if (value === '' && !mayBeEmpty) throw fail('is empty');
+  if (value.includes('\0')) throw fail('must not hold U+0000');
+  if (/\p{Surrogate}/u.test(value)) throw fail('must not hold a lone surrogate');
+  const bytes = Buffer.byteLength(value);
+  if (bytes > MAX_NAME_BYTES) throw fail(`has ${bytes} bytes; ${MAX_NAME_BYTES} is the limit`);
+  return value;
+}
+
+function serializeField(field: string, value: unknown, id: string): string {
+  let text: string | undefined;
+  try {
+    text = serializeJson(value);
+  } catch (error) {
+    // The original message names keys of the state, so only what kind of failure it was is passed on.
+    throw new InvalidCheckpointError(field, jsonProblem(error), id);
+  }
+  if (text === undefined) throw new InvalidCheckpointError(field, 'is not a JSON value', id);
+  return text;
+}
+
+function jsonProblem(error: unknown): string {
+  if (error instanceof RangeError) return 'is nested too deeply, or too long, for JSON.stringify';
+  if (error instanceof TypeError && error.message.includes('BigInt'))
+    return 'holds a BigInt, which JSON cannot';
+  if (error instanceof TypeError && error.message.includes('circular')) return 'holds a circular reference';
+  return 'has a toJSON method or a getter that threw';
+}
+
+function validTimestamp(value: unknown, id: string): Date {
+  if (!(value instanceof Date)) throw new InvalidCheckpointError('timestamp', 'must be a Date', id);
+  const time = value.getTime();
+  if (Number.isNaN(time)) throw new InvalidCheckpointError('timestamp', 'is an invalid date', id);
+  if (time < MIN_TIMESTAMP) throw new InvalidCheckpointError('timestamp', 'is before 4713 BC', id);
+  return new Date(time);
+}
+
+function validVersion(value: unknown, id: string): number {
+  if (typeof value !== 'number' || !Number.isInteger(value)) {
+    throw new InvalidCheckpointError('version', 'must be a whole number', id);
+  }
+  if (value < 0 || value > MAX_VERSION) {
+    throw new InvalidCheckpointError('version', `must be from 0 to ${MAX_VERSION}`, id);
+  }
+  return value;
+}

@@ -1,0 +1,125 @@
+/**
+ * Every error class of this package. `code` is stable and meant for programs; messages are meant for people and never
+ * hold a state, metadata, a password or an SQL parameter (promise P8).
+ */
+export class CheckpointQueueError extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+  }
+}
+
+/** A checkpoint, or an argument that names one, cannot be stored. Nothing was queued. `field` says what is wrong with it. */
+export class InvalidCheckpointError extends CheckpointQueueError {
+  constructor(
+    readonly field: string,
+    problem: string,
+    /** The checkpoint's id, where it has a usable one. */
+    readonly id?: string,
+  ) {
+    super('INVALID_CHECKPOINT', `Invalid checkpoint: ${field} ${problem}`);
+  }
+}
+
+/** An option, an environment variable or a DSN is not usable. `field` names it; its value is not repeated. */
+export class InvalidConfigError extends CheckpointQueueError {
+  constructor(
+    readonly field: string,
+    problem: string,
+  ) {
+    super('INVALID_CONFIG', `Invalid configuration: ${field} ${problem}`);
+  }
+}
+
+/** No checkpoint of this id is stored. */
+export class CheckpointNotFoundError extends CheckpointQueueError {
+  constructor(readonly id: string) {
+    super('CHECKPOINT_NOT_FOUND', `No checkpoint ${JSON.stringify(id)}`);
+  }
+}
+
+/** A limit is reached: of this producer's memory, or of the queue's depth. Nothing was queued; try again later. */
+export class BackpressureError extends CheckpointQueueError {
+  constructor(
+    /** Which limit: `maxPendingBytes` is this process's memory, `maxQueueDepth` the jobs that wait in Redis. */
+    readonly limit: 'maxPendingBytes' | 'maxQueueDepth',
+    readonly actual: number,
+    readonly maximum: number,
+  ) {
+    super(
+      'BACKPRESSURE',
+      `${limit} is reached (${actual} of ${maximum}): saves come faster than they are written`,
+    );
+  }
+}
+
+/** Redis did not take the save within `enqueueTimeoutMs`. It was not acknowledged; it may still arrive, once, unharmful. */
+export class QueueUnavailableError extends CheckpointQueueError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('QUEUE_UNAVAILABLE', message, options);
+  }
+}
+
+/** PostgreSQL refused or could not do what was asked. `sqlState` is its code, where it gave one. */
+export class DatabaseError extends CheckpointQueueError {
+  constructor(
+    message: string,
+    readonly sqlState: string | undefined,
+    options?: { cause?: unknown },
+  ) {
+    super('DATABASE', message, options);
+  }
+}
+
+/** The table of that name is not a checkpoint table of ours or of LangGraphGo. Nothing was changed. */
+export class SchemaMismatchError extends CheckpointQueueError {
+  constructor(
+    readonly table: string,
+    problem: string,
+  ) {
+    super(
+      'SCHEMA_MISMATCH',
+      `Table ${table} ${problem}. Choose another schema or table (options schema, table; CKPT_SCHEMA, CKPT_TABLE)`,
+    );
+  }
+}
+
+/** Acknowledged saves were not committed within the time given. They are not lost: they wait in the queue. */
+export class PendingWritesTimeoutError extends CheckpointQueueError {
+  constructor(
+    readonly pendingJobs: number,
+    readonly timeoutMs: number,
+  ) {
+    super(
+      'PENDING_WRITES_TIMEOUT',
+      `${pendingJobs} queued write job(s) not committed after ${timeoutMs} ms. Is a worker running (ckpt worker)?`,
+    );
+  }
+}
+
+/** PostgreSQL refuses the records of this job for good. They are kept in the queue's failed set. */
+export class WriteRefusedError extends CheckpointQueueError {
+  constructor(
+    readonly jobId: string,
+    reason: string,
+  ) {
+    super('WRITE_REFUSED', `Write job ${jobId} was refused and is kept among the failed jobs: ${reason}`);
+  }
+}
+
+/** A job's payload is not a chunk that this version can read, or is missing. The job is kept. */
+export class InvalidChunkError extends CheckpointQueueError {
+  constructor(problem: string) {
+    super('INVALID_CHUNK', `Not a readable chunk: ${problem}`);
+  }
+}
+
+/** The store, producer or writer was closed. */
+export class ClosedError extends CheckpointQueueError {
+  constructor(what: string) {
+    super('CLOSED', `The ${what} is closed`);
+  }
+}

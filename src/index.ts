@@ -1,0 +1,37 @@
+export type { Checkpoint, CheckpointInput, JsonObject, JsonValue } from './checkpoint.js';
+export {
+  BackpressureError,
+  CheckpointNotFoundError,
+  CheckpointQueueError,
+  ClosedError,
+  DatabaseError,
+  InvalidCheckpointError,
+  InvalidChunkError,
+  InvalidConfigError,
+  PendingWritesTimeoutError,
+  QueueUnavailableError,
+  SchemaMismatchError,
+  WriteRefusedError,
+} from './errors.js';
+export type { Logger } from './logger.js';
+export type { PgClient, PgPool, PostgresOption } from './postgres/database.js';
+export type { ProducerLimits } from './producer/limits.js';
+export type { RedisOption } from './redis/connection.js';
+export type {
+  CheckpointStore,
+  CommitOutcome,
+  ListOptions,
+  ReadOptions,
+  SaveOptions,
+  SaveReceipt,
+} from './store/checkpoint-store.js';
+export { MemoryCheckpointStore } from './store/memory-store.js';
+export { PostgresCheckpointStore, type PostgresCheckpointStoreOptions } from './store/postgres-store.js';
+export { QueuedCheckpointStore, type QueuedCheckpointStoreOptions } from './store/queued-store.js';
+export {
+  type BatchEvent,
+  CheckpointWriter,
+  type CheckpointWriterOptions,
+  type WriterStats,
+} from './writer/checkpoint-writer.js';
+export type { BatchOutcome, Sink, StagedRecords, WriteRecord } from './writer/sink.js';

@@ -1,0 +1,164 @@
+import type { SerializedCheckpoint } from '../checkpoint.js';
+import type { TextRow } from './database.js';
+import type { TableNames } from './identifiers.js';
+import { ADVISORY_LOCK_CLASS } from './schema.js';
+
+/** All SQL on the checkpoint table and its tombstones. Names are quoted identifiers; every value is a parameter or COPY. */
+export interface CheckpointTableSql {
+  /** Sent with BEGIN of a batch: the staging table of this session and the shared gate. */
+  readonly openBatch: string;
+  readonly copy: string;
+  /** $1: the round. Stores the staged records of that round that are newer than what is stored and under no tombstone. */
+  readonly merge: string;
+  /** How many staged records are under a tombstone. */
+  readonly countTombstoned: string;
+  /** Sent with BEGIN of a delete: the gate alone, which waits for the batches in flight. */
+  readonly openDelete: string;
+  /**
+   * $1 scope, $2 key, $3 fence from Redis, or null for one from this server's clock. Deletes and leaves a tombstone, whose
+   * fence is returned: above all that was deleted, for the clocks that numbered it may be ahead of the one of $3.
+   */
+  readonly remove: Readonly<Record<Scope, string>>;
+  /** $1 to $7: columns as arrays, $8: sequence must be above. Returns id, sequence, stored in the order given. */
+  readonly upsertNow: string;
+  readonly load: string;
+  readonly latest: string;
+  /** $1 ids, $2 execution ids: what became of queued records. Returns id, sequence, and the fence above each. */
+  readonly fates: string;
+  readonly estimateRows: string;
+  list(options: { before?: 'time' | 'id'; after?: 'time' | 'id' }): string;
+}
+
+/** What a delete covers: one checkpoint by its id, or all of an execution. */
+export type Scope = 'checkpoint' | 'execution';
+
+/** The staging columns in the order in which COPY sends them. */
+export const STAGING_COLUMNS = [
+  'round SMALLINT',
+  'id TEXT',
+  'execution_id TEXT',
+  'node_name TEXT',
+  'state JSONB',
+  'metadata JSONB',
+  'timestamp TIMESTAMPTZ',
+  'version INTEGER',
+  'write_seq BIGINT',
+];
+
+const COLUMNS = 'id, execution_id, node_name, state, metadata, timestamp, version, write_seq';
+// Milliseconds since 1970 as text: independent of DateStyle and of the application's type parsers.
+const SELECT = `SELECT id, execution_id, node_name, state, metadata,
+  floor(extract(epoch FROM timestamp) * 1000) AS timestamp_ms, version`;
+// The order of a list: time, then version, then the order of saving. "C" is the order of the bytes, as everywhere here.
+const POSITION = 'timestamp, version, write_seq, id COLLATE "C"';
+const POSITION_DESC = 'timestamp DESC, version DESC, write_seq DESC, id COLLATE "C" DESC';
+
+export function checkpointTableSql(names: TableNames): CheckpointTableSql {
+  const { checkpoints, tombstones, staging } = names;
+  const gate = `${ADVISORY_LOCK_CLASS}, ${gateKey(names)}`;
+  const tombstoned = `(
+    EXISTS (SELECT FROM ${tombstones} d WHERE d.scope = 'checkpoint' AND d.key = s.id AND d.fence >= s.write_seq)
+    OR EXISTS (SELECT FROM ${tombstones} d WHERE d.scope = 'execution' AND d.key = s.execution_id AND d.fence >= s.write_seq))`;
+  const assign = COLUMNS.split(', ')
+    .filter((column) => column !== 'id')
+    .map((column) => `${column} = excluded.${column}`)
+    .join(', ');
+  const clock = '(extract(epoch FROM clock_timestamp()) * 1000000)::bigint';
+
+  const remove = (column: string) => `
+    WITH removed AS (DELETE FROM ${checkpoints} WHERE ${column} = $2 RETURNING write_seq)
+    INSERT INTO ${tombstones} AS d (scope, key, fence)
+    SELECT $1, $2, greatest(coalesce($3::bigint, ${clock}), (SELECT max(write_seq) FROM removed))
+    ON CONFLICT (scope, key) DO UPDATE SET fence = greatest(d.fence, excluded.fence), created_at = now()
+    RETURNING fence`;
+
+  return {
+    openBatch: `
+      SET LOCAL client_min_messages = warning;
+      CREATE TEMP TABLE IF NOT EXISTS ${staging} (${STAGING_COLUMNS.join(', ')}) ON COMMIT DELETE ROWS;
+      SELECT pg_advisory_xact_lock_shared(${gate})`,
+    copy: `COPY pg_temp.${staging} FROM STDIN (FORMAT binary)`,
+    // Sorted by key, so that concurrent batches take their row locks in one order and do not deadlock.
+    merge: `
+      INSERT INTO ${checkpoints} AS t (${COLUMNS})
+      SELECT ${COLUMNS} FROM pg_temp.${staging} s WHERE s.round = $1 AND NOT ${tombstoned}
+      ORDER BY s.id COLLATE "C"
+      ON CONFLICT (id) DO UPDATE SET ${assign}
+      WHERE (t.version, t.write_seq) < (excluded.version, excluded.write_seq)`,
+    countTombstoned: `SELECT count(*) AS count FROM pg_temp.${staging} s WHERE ${tombstoned}`,
+    openDelete: `SELECT pg_advisory_xact_lock(${gate})`,
+    remove: { checkpoint: remove('id'), execution: remove('execution_id') },
+    // A direct write is the newest by being made now: whatever the clocks say, its sequence is set above the fences of its
+    // keys, above $8 and above the stored row's. Only the version can make it give way.
+    upsertNow: `
+      WITH input AS (
+        SELECT r.*, greatest($8::bigint, ${clock}, (
+            SELECT max(d.fence) FROM ${tombstones} d
+             WHERE d.scope = 'checkpoint' AND d.key = r.id OR d.scope = 'execution' AND d.key = r.execution_id
+          )) + r.position AS write_seq
+          FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[])
+            WITH ORDINALITY AS r (id, execution_id, node_name, state, metadata, timestamp, version, position)
+      ), stored AS (
+        INSERT INTO ${checkpoints} AS t (${COLUMNS})
+        SELECT id, execution_id, node_name, state::jsonb, metadata::jsonb, timestamp::timestamptz, version, write_seq
+          FROM input ORDER BY id COLLATE "C"
+        ON CONFLICT (id) DO UPDATE SET ${assign.replace(
+          'write_seq = excluded.write_seq',
+          'write_seq = greatest(excluded.write_seq, t.write_seq + 1)',
+        )}
+        WHERE t.version <= excluded.version
+        RETURNING id, write_seq
+      )
+      SELECT input.id, coalesce(stored.write_seq, input.write_seq) AS sequence, stored.id IS NOT NULL AS stored
+        FROM input LEFT JOIN stored USING (id) ORDER BY input.position`,
+    load: `${SELECT} FROM ${checkpoints} WHERE id = $1`,
+    latest: `${SELECT} FROM ${checkpoints} WHERE execution_id = $1 ORDER BY ${POSITION_DESC} LIMIT 1`,
+    fates: `
+      SELECT r.id, r.execution_id, t.write_seq AS sequence, (
+          SELECT max(d.fence) FROM ${tombstones} d
+           WHERE d.scope = 'checkpoint' AND d.key = r.id OR d.scope = 'execution' AND d.key = r.execution_id
+        ) AS fence
+        FROM unnest($1::text[], $2::text[]) AS r (id, execution_id) LEFT JOIN ${checkpoints} t ON t.id = r.id`,
+    estimateRows: 'SELECT greatest(reltuples, 0)::bigint AS rows FROM pg_class WHERE oid = to_regclass($1)',
+    list: ({ before, after }) => {
+      const anchor = (parameter: string) => `(
+        SELECT ${POSITION} FROM ${checkpoints} WHERE id = ${parameter} AND execution_id = $1)`;
+      const bound = (kind: 'time' | 'id' | undefined, operator: '<' | '>', parameter: string) => {
+        if (kind === 'id') return `AND (${POSITION}) ${operator} ${anchor(parameter)}`;
+        return kind === 'time' ? `AND timestamp ${operator} ${parameter}::timestamptz` : '';
+      };
+      const afterParameter = before ? '$4' : '$3';
+      return `${SELECT} FROM ${checkpoints} WHERE execution_id = $1
+        ${bound(before, '<', '$3')} ${bound(after, '>', afterParameter)} ORDER BY ${POSITION} LIMIT $2`;
+    },
+  };
+}
+
+/** A row of `load`, `latest` or `list`. */
+export function checkpointOfRow(row: TextRow): SerializedCheckpoint {
+  return {
+    id: row.id as string,
+    executionId: row.execution_id as string,
+    nodeName: row.node_name as string,
+    state: row.state as string,
+    metadata: row.metadata ?? null,
+    timestamp: new Date(Number(row.timestamp_ms)),
+    version: Number(row.version),
+  };
+}
+
+/** A date as PostgreSQL reads it in every year that both know; ISO 8601's signed years are not read. */
+export function timestampText(date: Date): string {
+  const year = date.getUTCFullYear();
+  const rest = date.toISOString().replace(/^[+-]?\d+/, '');
+  return year > 0
+    ? `${String(year).padStart(4, '0')}${rest}`
+    : `${String(1 - year).padStart(4, '0')}${rest} BC`;
+}
+
+/** Second key of the advisory lock, one for each table: FNV-1a of its name, as a signed 32-bit integer. */
+function gateKey(names: TableNames): number {
+  let hash = 0x811c9dc5;
+  for (const byte of Buffer.from(names.label)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash | 0;
+}

@@ -1,0 +1,165 @@
+import pg from 'pg';
+import { CheckpointQueueError, DatabaseError, InvalidConfigError } from '../errors.js';
+import type { Logger } from '../logger.js';
+import { parseDsn } from './dsn.js';
+import { sqlStateOf } from './sqlstate.js';
+
+/** What is used of a `pg` client. */
+export type PgClient = Pick<pg.PoolClient, 'query' | 'release'>;
+/** What is used of a `pg` pool. */
+export interface PgPool {
+  connect(): Promise<PgClient>;
+  end(): Promise<void>;
+}
+
+/** A DSN, a `pg` pool configuration, or a pool of yours, which stays yours to close. */
+export type PostgresOption = string | pg.PoolConfig | PgPool;
+
+/** A result row with every column as PostgreSQL printed it: independent of the application's type parsers. */
+export type TextRow = Record<string, string | null>;
+
+const AS_TEXT = { getTypeParser: () => (value: string) => value };
+
+/**
+ * Lends connections by callback; nothing else takes or releases one. Errors of PostgreSQL carry the failing row in their
+ * details, so they leave here wrapped as `DatabaseError` with the SQLSTATE and a message free of data.
+ */
+export class Database {
+  readonly #pool: PgPool;
+  readonly #owned: boolean;
+  #closing: Promise<void> | undefined;
+
+  constructor(postgres: PostgresOption, { logger, max }: { logger?: Logger; max?: number } = {}) {
+    if (isPool(postgres)) {
+      this.#pool = postgres;
+      this.#owned = false;
+      return;
+    }
+    const pool = new pg.Pool({
+      application_name: 'checkpoint-queue',
+      // Otherwise a host that answers nothing holds a save or a shutdown for ever.
+      connectionTimeoutMillis: 10_000,
+      ...(max !== undefined && { max }),
+      ...(typeof postgres === 'string' ? parseDsn(postgres) : postgres),
+    });
+    // Without a listener the loss of an idle connection would end the process.
+    pool.on('error', (error) =>
+      logger?.warn({ sqlState: sqlStateOf(error) }, 'idle PostgreSQL connection lost'),
+    );
+    this.#pool = pool;
+    this.#owned = true;
+  }
+
+  /** Lends a connection. A client whose callback threw is closed if it is broken, else returned. */
+  async withClient<T>(use: (client: PgClient) => Promise<T>): Promise<T> {
+    let client: PgClient;
+    try {
+      client = await this.#pool.connect();
+    } catch (error) {
+      throw asDatabaseError(error);
+    }
+    let broken: Error | undefined;
+    try {
+      return await use(client);
+    } catch (error) {
+      broken = connectionFailure(error);
+      throw asDatabaseError(error);
+    } finally {
+      client.release(broken);
+    }
+  }
+
+  /**
+   * One transaction, READ COMMITTED whatever the server's default: the guard of deletions needs each statement to see
+   * what was committed before it. `setup` is SQL without parameters that goes out together with BEGIN.
+   */
+  async withTransaction<T>(use: (client: PgClient) => Promise<T>, setup = ''): Promise<T> {
+    return this.withClient(async (client) => {
+      await client.query(`BEGIN ISOLATION LEVEL READ COMMITTED; ${setup}`);
+      let result: T;
+      try {
+        result = await use(client);
+      } catch (error) {
+        await rollback(client, error);
+        throw error;
+      }
+      await client.query('COMMIT');
+      return result;
+    });
+  }
+
+  /** One statement on any connection. */
+  async query(text: string, values: unknown[] = []): Promise<TextRow[]> {
+    return this.withClient((client) => queryRows(client, text, values));
+  }
+
+  /** Ends the pool, unless it is the application's. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#owned ? this.#pool.end() : Promise.resolve();
+    return this.#closing;
+  }
+}
+
+export async function queryRows(client: PgClient, text: string, values: unknown[] = []): Promise<TextRow[]> {
+  const result = await client.query<TextRow>({ text, values, types: AS_TEXT });
+  return result.rows;
+}
+
+/** A rollback never hides the error that caused it; a client whose rollback failed is marked as broken. */
+async function rollback(client: PgClient, cause: unknown): Promise<void> {
+  try {
+    await client.query('ROLLBACK');
+  } catch {
+    throw new BrokenConnection(cause);
+  }
+}
+
+class BrokenConnection extends Error {
+  constructor(override readonly cause: unknown) {
+    super('connection broken');
+  }
+}
+
+function connectionFailure(error: unknown): Error | undefined {
+  if (error instanceof BrokenConnection) return error;
+  if (error instanceof DatabaseError || !(error instanceof Error)) return undefined;
+  // A PostgreSQL error that ended the session, or an error of the socket, which has no SQLSTATE.
+  const sqlState = sqlStateOf(error);
+  return sqlState === undefined || sqlState.startsWith('57P') || sqlState.startsWith('08')
+    ? error
+    : undefined;
+}
+
+// Classes whose messages speak of the server, roles and tables and never quote a value. Class 22 and 23 do.
+const MESSAGES_WITHOUT_DATA = new Set(['08', '25', '28', '3D', '3F', '40', '42', '53', '54', '55', '57']);
+
+/** Keeps the SQLSTATE; leaves out `detail`, `where` and, where it may quote a value, the message. */
+export function asDatabaseError(error: unknown): unknown {
+  const original = error instanceof BrokenConnection ? error.cause : error;
+  if (!(original instanceof Error) || original instanceof CheckpointQueueError) return original;
+  const sqlState = sqlStateOf(original);
+  if (sqlState !== undefined) {
+    const told = MESSAGES_WITHOUT_DATA.has(sqlState.slice(0, 2)) ? `: ${original.message}` : '';
+    return new DatabaseError(`PostgreSQL error ${sqlState}${told}`, sqlState, { cause: line(original) });
+  }
+  const { code } = original as NodeJS.ErrnoException;
+  if (code !== undefined || /connect|terminat|timeout|socket/i.test(original.message)) {
+    return new DatabaseError(`PostgreSQL cannot be reached: ${code ?? original.message}`, undefined);
+  }
+  return original;
+}
+
+/** What is kept of PostgreSQL's own error as a cause: its routine and, for COPY, the line. No value of a row. */
+function line(error: Error): { routine?: string; copyLine?: number } {
+  const { routine, where } = error as pg.DatabaseError;
+  const copyLine = /^COPY \S+, line (\d+)/.exec(where ?? '')?.[1];
+  return { ...(routine && { routine }), ...(copyLine && { copyLine: Number(copyLine) }) };
+}
+
+function isPool(postgres: PostgresOption): postgres is PgPool {
+  if (typeof postgres === 'string') return false;
+  if (typeof postgres !== 'object' || postgres === null) {
+    throw new InvalidConfigError('postgres', 'must be a DSN, a pg pool configuration, or a pg.Pool');
+  }
+  return 'connect' in postgres && typeof postgres.connect === 'function';
+}

@@ -1,0 +1,52 @@
+import { InvalidConfigError } from '../errors.js';
+
+/** PostgreSQL cuts identifiers after 63 bytes; the longest suffix that is added to a table name is `_tombstones`. */
+const MAX_IDENTIFIER_BYTES = 63;
+const LONGEST_SUFFIX = '_tombstones';
+const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_$]*$/;
+
+/** Where one family of checkpoint tables lives. The quoted forms go into SQL as they are. */
+export interface TableNames {
+  readonly schema: string;
+  readonly table: string;
+  /** `schema.table`, for messages and for telling the tables of two writers apart. */
+  readonly label: string;
+  readonly quotedSchema: string;
+  readonly checkpoints: string;
+  readonly tombstones: string;
+  readonly migrations: string;
+  /** Name of the temporary staging table; it lives in no schema of ours. */
+  readonly staging: string;
+}
+
+/** @throws InvalidConfigError naming `schema` or `table`. */
+export function tableNames({
+  schema = 'public',
+  table = 'checkpoints',
+}: {
+  schema?: string;
+  table?: string;
+}): TableNames {
+  const quotedSchema = quoted('schema', schema, MAX_IDENTIFIER_BYTES);
+  quoted('table', table, MAX_IDENTIFIER_BYTES - LONGEST_SUFFIX.length);
+  return Object.freeze({
+    schema,
+    table,
+    label: `${schema}.${table}`,
+    quotedSchema,
+    checkpoints: `${quotedSchema}."${table}"`,
+    tombstones: `${quotedSchema}."${table}_tombstones"`,
+    migrations: `${quotedSchema}."${table}_migrations"`,
+    staging: `"${table}_staging"`,
+  });
+}
+
+/** @throws InvalidConfigError unless letters, digits, `_` and `$` alone. The value is never repeated. */
+function quoted(field: string, identifier: unknown, maxBytes: number): string {
+  if (typeof identifier !== 'string' || !IDENTIFIER.test(identifier)) {
+    throw new InvalidConfigError(field, 'must be letters, digits, _ and $, not beginning with a digit');
+  }
+  if (identifier.length > maxBytes)
+    throw new InvalidConfigError(field, `has more than ${maxBytes} characters`);
+  return `"${identifier}"`;
+}

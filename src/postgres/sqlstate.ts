@@ -1,0 +1,54 @@
+/**
+ * What a failure of PostgreSQL means for the records that were being written, by SQLSTATE and never by message
+ * (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+ *
+ * - `transient`: the same batch will pass later; retry soon.
+ * - `environment`: somebody has to act (disk, privileges, password); hold the batch, retry slowly.
+ * - `missing-schema`: the tables are not there; create them, then retry.
+ * - `record`: PostgreSQL refuses a value for good; isolate it.
+ * - `unknown`: hold and alarm, never drop.
+ */
+export type FailureClass = 'transient' | 'environment' | 'missing-schema' | 'record' | 'unknown';
+
+const BY_CODE: Record<string, FailureClass> = {
+  '40001': 'transient', // serialization_failure
+  '40P01': 'transient', // deadlock_detected
+  '55P03': 'transient', // lock_not_available
+  '57014': 'transient', // query_canceled
+  '57P01': 'transient', // admin_shutdown
+  '57P02': 'transient', // crash_shutdown
+  '57P03': 'transient', // cannot_connect_now
+  '53300': 'transient', // too_many_connections
+  '53200': 'transient', // out_of_memory
+  '25006': 'transient', // read_only_sql_transaction: a failover is under way
+  '25P03': 'transient', // idle_in_transaction_session_timeout
+  '53100': 'environment', // disk_full
+  '42703': 'environment', // undefined_column
+  '42501': 'environment', // insufficient_privilege
+  '3D000': 'environment', // invalid_catalog_name
+  '42P01': 'missing-schema', // undefined_table
+  '3F000': 'missing-schema', // invalid_schema_name
+  '54000': 'record', // program_limit_exceeded
+  '54001': 'record', // statement_too_complex: JSON nested deeper than the stack allows
+};
+
+const BY_CLASS: Record<string, FailureClass> = {
+  '08': 'transient', // connection exceptions
+  '28': 'environment', // invalid authorization
+  '22': 'record', // data exceptions
+  '23': 'record', // integrity constraint violations
+};
+
+/** Socket errors, which have no SQLSTATE, are transient as well. */
+export function classifyFailure(error: { sqlState: string | undefined }): FailureClass {
+  const { sqlState } = error;
+  if (sqlState === undefined) return 'transient';
+  return BY_CODE[sqlState] ?? BY_CLASS[sqlState.slice(0, 2)] ?? 'unknown';
+}
+
+/** The SQLSTATE of an error that `pg` threw; undefined for errors of Node, whose codes have other forms (`ECONNRESET`). */
+export function sqlStateOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  const severity = (error as { severity?: unknown } | null)?.severity;
+  return typeof code === 'string' && severity !== undefined && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+}

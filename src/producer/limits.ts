@@ -1,0 +1,49 @@
+import { InvalidConfigError } from '../errors.js';
+
+/** The bounds of a producer (promise P7). */
+export interface ProducerLimits {
+  /** Longest time from `save` to its acknowledgement or `QueueUnavailableError`, in milliseconds. Default 5000. */
+  enqueueTimeoutMs: number;
+  /** Records in one chunk, at most. Default 200. */
+  maxChunkRecords: number;
+  /** Bytes at which a chunk is closed. Default 256 KiB. */
+  maxChunkBytes: number;
+  /** Bytes of records that wait in this process for Redis; above it `save` throws. Default 64 MiB. */
+  maxPendingBytes: number;
+  /** Jobs that may wait in the queue. Default 100,000; 0: no limit. */
+  maxQueueDepth: number;
+  /** At `maxQueueDepth`: `reject` with BackpressureError (default), or `wait` for room. */
+  onQueueFull: 'reject' | 'wait';
+}
+
+export const DEFAULT_LIMITS: ProducerLimits = Object.freeze({
+  enqueueTimeoutMs: 5000,
+  // Each chunk costs about 0.3 ms of CPU in all processes together: 200 records make that small beside their own cost.
+  maxChunkRecords: 200,
+  maxChunkBytes: 256 * 1024,
+  maxPendingBytes: 64 * 1024 * 1024,
+  maxQueueDepth: 100_000,
+  onQueueFull: 'reject',
+});
+
+/** Where an acknowledged record is: job id and its place in the order of all operations. */
+export interface Enqueued {
+  readonly jobId: string;
+  readonly sequence: number;
+}
+
+/** @throws InvalidConfigError naming the limit. */
+export function checkLimits(limits: ProducerLimits): void {
+  for (const name of ['enqueueTimeoutMs', 'maxChunkRecords', 'maxChunkBytes', 'maxPendingBytes'] as const) {
+    if (!Number.isInteger(limits[name]) || limits[name] < 1)
+      throw new InvalidConfigError(name, 'must be at least 1');
+  }
+  // The pending marks of a chunk travel as arguments of one Lua call, which takes about 8,000.
+  if (limits.maxChunkRecords > 1000) throw new InvalidConfigError('maxChunkRecords', 'must be at most 1000');
+  if (!Number.isInteger(limits.maxQueueDepth) || limits.maxQueueDepth < 0) {
+    throw new InvalidConfigError('maxQueueDepth', 'must be a whole number, 0 for no limit');
+  }
+  if (limits.onQueueFull !== 'reject' && limits.onQueueFull !== 'wait') {
+    throw new InvalidConfigError('onQueueFull', "must be 'reject' or 'wait'");
+  }
+}

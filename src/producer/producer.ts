@@ -1,0 +1,219 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Queue } from 'bullmq';
+import { type ChunkJob, type EncodableRecord, encodeChunk, executionsOf, jobIdOf } from '../chunk.js';
+import { BackpressureError, ClosedError, QueueUnavailableError } from '../errors.js';
+import type { Logger } from '../logger.js';
+import { silentLogger } from '../logger.js';
+import { asQueueUnavailable, type RedisConnection, throttledErrorLog } from '../redis/connection.js';
+import { before } from '../redis/deadline.js';
+import { jobOptions } from '../redis/job-options.js';
+import type { QueueKeys } from '../redis/queue-keys.js';
+import { nextSequence, raiseSequence, reserve } from '../redis/sequence.js';
+import { Gathering, type PendingRecord } from './gathering.js';
+import { checkLimits, type Enqueued, type ProducerLimits } from './limits.js';
+
+export interface ProducerOptions extends ProducerLimits {
+  connection: RedisConnection;
+  keys: QueueKeys;
+  /** Name of the sink the records are for, and the table it writes to. */
+  sink: string;
+  target: string;
+  /** Reject at once while Redis is known to be away, instead of at the deadline. */
+  failFast?: boolean;
+  logger?: Logger;
+}
+
+/** Adds in flight at once: while they are, later records gather into the next chunk. Two keep Redis busy. */
+const MAX_IN_FLIGHT = 2;
+const RETRY_DELAY_MS = { first: 25, max: 500 };
+/** How often a producer that waits for room in the queue asks again. */
+const ROOM_POLL_MS = 50;
+
+/**
+ * Hands records to Redis, many in a job. The first record goes out at once; while adds are in flight, later ones gather
+ * into the next chunk: no timer stands in the way of an idle agent, and a busy one gets full chunks.
+ *
+ * A record is acknowledged when Redis holds its chunk and its job. Failed tries are repeated until the deadline under the
+ * same job id, so that a lost reply makes no second job. Limits are those of `ProducerLimits`.
+ */
+export class Producer {
+  readonly #options: ProducerOptions;
+  readonly #logger: Logger;
+  readonly #queue: Queue<ChunkJob>;
+  readonly #gathering: Gathering;
+  readonly #inFlight = new Set<Promise<void>>();
+  readonly #closing = new AbortController();
+  #lastSequence = 0;
+  /** Deadlines do not run while the queue is full and we wait for room: none ends before this time. */
+  #noDeadlineBefore = 0;
+  #unavailable = false;
+  #dispatchScheduled = false;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: ProducerOptions) {
+    checkLimits(options);
+    this.#options = options;
+    this.#logger = options.logger ?? silentLogger;
+    this.#gathering = new Gathering(options);
+    const { queue, prefix } = options.keys;
+    this.#queue = new Queue(queue, { prefix, connection: options.connection.client });
+    this.#queue.on('error', throttledErrorLog(this.#logger, 'queue error'));
+  }
+
+  /** The highest sequence that this producer has seen; 0 before the first. */
+  get lastSequence(): number {
+    return this.#lastSequence;
+  }
+
+  /**
+   * Resolves when Redis holds the record.
+   * @throws BackpressureError at a limit, QueueUnavailableError at the deadline, ClosedError
+   */
+  async enqueue(record: EncodableRecord): Promise<Enqueued> {
+    if (this.#closed) throw new ClosedError('producer');
+    if (this.#options.failFast && this.#unavailable && !this.#options.connection.ready) {
+      throw new QueueUnavailableError('Redis is away');
+    }
+    const acknowledged = this.#gathering.add(record);
+    this.#scheduleDispatch();
+    return acknowledged;
+  }
+
+  /** A sequence for an operation that bypasses the queue. @throws QueueUnavailableError */
+  async nextSequence(): Promise<number> {
+    if (this.#closed) throw new ClosedError('producer');
+    const { connection, keys, enqueueTimeoutMs } = this.#options;
+    const deadline = Date.now() + enqueueTimeoutMs;
+    return this.#untilDeadline(
+      () => deadline,
+      async () =>
+        this.#seen(await before(deadline, nextSequence(connection.client, keys), 'taking a sequence')),
+    );
+  }
+
+  /** Makes all later sequences, of every producer, higher than this one. @throws QueueUnavailableError */
+  async raiseSequence(above: number): Promise<void> {
+    const { connection, keys, enqueueTimeoutMs } = this.#options;
+    const deadline = Date.now() + enqueueTimeoutMs;
+    const raise = () =>
+      before(deadline, raiseSequence(connection.client, keys, above), 'raising the sequence');
+    await this.#untilDeadline(() => deadline, raise);
+  }
+
+  /** Sends what is gathered, then lets go of the queue. Never waits longer than the deadlines. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#drain();
+    return this.#closed;
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#gathering.records > 0 || this.#inFlight.size > 0) {
+      this.#dispatch();
+      // Waiting for room has no deadline of its own: closing ends it.
+      if (this.#options.onQueueFull === 'wait') this.#closing.abort();
+      await Promise.race(this.#inFlight);
+    }
+    await before(Date.now() + this.#options.enqueueTimeoutMs, this.#queue.close(), 'closing').catch((error) =>
+      this.#logger.warn({ code: (error as { code?: string }).code }, 'queue did not close cleanly'),
+    );
+  }
+
+  /** At the end of this turn of the event loop, so that saves made together leave together. */
+  #scheduleDispatch(): void {
+    if (this.#dispatchScheduled || this.#inFlight.size >= MAX_IN_FLIGHT) return;
+    this.#dispatchScheduled = true;
+    queueMicrotask(() => {
+      this.#dispatchScheduled = false;
+      this.#dispatch();
+    });
+  }
+
+  #dispatch(): void {
+    while (this.#inFlight.size < MAX_IN_FLIGHT && this.#gathering.records > 0) {
+      const sending = this.#send(this.#gathering.takeChunk()).finally(() => {
+        this.#inFlight.delete(sending);
+        this.#dispatch();
+      });
+      this.#inFlight.add(sending);
+    }
+  }
+
+  async #send(chunk: PendingRecord[]): Promise<void> {
+    try {
+      const firstSequence = await this.#add(chunk);
+      this.#unavailable = false;
+      const jobId = jobIdOf(firstSequence);
+      for (const [index, { resolve }] of chunk.entries()) resolve({ jobId, sequence: firstSequence + index });
+    } catch (error) {
+      for (const { reject } of chunk) reject(error);
+      if (error instanceof QueueUnavailableError) {
+        this.#unavailable = true;
+        // What gathered meanwhile would wait for the same Redis, one chunk after the other, beyond its deadlines.
+        this.#gathering.rejectAll(error);
+      }
+    } finally {
+      this.#gathering.settled(chunk);
+    }
+  }
+
+  async #add(chunk: PendingRecord[]): Promise<number> {
+    const { connection, keys, sink, target, enqueueTimeoutMs, onQueueFull, maxQueueDepth } = this.#options;
+    const records = chunk.map(({ record }) => record);
+    const executions = executionsOf(records);
+    const payload = encodeChunk(executions, records);
+    const job: ChunkJob = { sink, target, records: records.length, bytes: payload.length };
+    const deadline = () =>
+      Math.max((chunk[0] as PendingRecord).savedAt + enqueueTimeoutMs, this.#noDeadlineBefore);
+    let firstSequence: number | undefined;
+
+    return this.#untilDeadline(deadline, async () => {
+      for (;;) {
+        const { epoch } = connection;
+        const reservation = { records: records.length, payload, executions, maxQueueDepth };
+        const reserved = await before(
+          deadline(),
+          reserve(connection.client, keys, reservation, firstSequence),
+          'reserving a sequence',
+        );
+        if (reserved.kind === 'full') {
+          if (onQueueFull === 'reject')
+            throw new BackpressureError('maxQueueDepth', reserved.depth, maxQueueDepth);
+          await this.#waitForRoom();
+          continue;
+        }
+        firstSequence = this.#seen(reserved.firstSequence, records.length);
+        const options = jobOptions(jobIdOf(firstSequence));
+        await before(deadline(), this.#queue.add('chunk', job, options), 'adding a job');
+        // Had the connection been lost in between, a Redis that restarted could hold the job without its payload.
+        if (connection.epoch === epoch) return firstSequence;
+      }
+    });
+  }
+
+  async #waitForRoom(): Promise<void> {
+    try {
+      await delay(ROOM_POLL_MS, undefined, { signal: this.#closing.signal });
+    } catch {
+      throw new ClosedError('producer');
+    }
+    this.#noDeadlineBefore = Date.now() + this.#options.enqueueTimeoutMs;
+  }
+
+  /** Repeats what fails for reasons of the connection until the deadline. */
+  async #untilDeadline<T>(deadline: () => number, attempt: () => Promise<T>): Promise<T> {
+    for (let wait = RETRY_DELAY_MS.first; ; wait = Math.min(2 * wait, RETRY_DELAY_MS.max)) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (error instanceof BackpressureError || error instanceof ClosedError) throw error;
+        if (Date.now() + wait >= deadline()) throw asQueueUnavailable(error, 'enqueueing');
+        await delay(wait);
+      }
+    }
+  }
+
+  #seen(firstSequence: number, count = 1): number {
+    this.#lastSequence = Math.max(this.#lastSequence, firstSequence + count - 1);
+    return firstSequence;
+  }
+}

@@ -1,0 +1,122 @@
+import { type Cluster, Redis, type RedisOptions } from 'ioredis';
+import { InvalidConfigError, QueueUnavailableError } from '../errors.js';
+import type { Logger } from '../logger.js';
+import { silentLogger } from '../logger.js';
+
+/** A URL, ioredis options, or a `Redis` or `Cluster` of yours, which stays yours to close. */
+export type RedisOption = string | RedisOptions | Redis | Cluster;
+
+/**
+ * - `commands`: fails at once while Redis is away; whoever sends decides when to try again.
+ * - `worker`: waits for Redis, as BullMQ's workers need it; of a given connection it is a duplicate.
+ */
+export type ConnectionPurpose = 'commands' | 'worker';
+
+const PROTOCOLS = new Set(['redis:', 'rediss:']);
+/** Longest wait between two attempts to connect again: an outage should end for us soon after it ends. */
+const MAX_RECONNECT_MS = 1000;
+/** One log line at most in this time: at `maxmemory` an error comes every millisecond. */
+const LOG_INTERVAL_MS = 5000;
+
+/** A connection with its owner. `epoch` counts how often it was lost, so that a caller sees a gap between two commands. */
+export class RedisConnection {
+  readonly client: Redis | Cluster;
+  readonly #owned: boolean;
+  readonly #onError: (error: Error) => void;
+  readonly #onClose = () => {
+    this.#epoch++;
+  };
+  #epoch = 0;
+
+  constructor(redis: RedisOption, purpose: ConnectionPurpose, logger: Logger = silentLogger) {
+    const given = isClient(redis) || isCluster(redis);
+    this.#owned = !given || purpose === 'worker';
+    this.client = given && purpose === 'commands' ? redis : connect(redis, purpose);
+    this.#onError = throttledErrorLog(logger, 'Redis connection error');
+    this.client.on('error', this.#onError);
+    this.client.on('close', this.#onClose);
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  get ready(): boolean {
+    return this.client.status === 'ready';
+  }
+
+  /** Closes the connection, unless it is the application's. Does not wait for Redis. Idempotent. */
+  close(): void {
+    this.client.off('close', this.#onClose);
+    if (this.#owned) this.client.disconnect();
+    else this.client.off('error', this.#onError);
+  }
+}
+
+function connect(redis: RedisOption, purpose: ConnectionPurpose): Redis | Cluster {
+  // BullMQ's workers refuse a connection that gives up on a command.
+  const forWorker = { maxRetriesPerRequest: null };
+  if (isCluster(redis))
+    return redis.duplicate([], { redisOptions: { ...redis.options.redisOptions, ...forWorker } });
+  if (isClient(redis)) return redis.duplicate(forWorker);
+  const options: RedisOptions = {
+    retryStrategy: (attempt) => Math.min(50 * attempt, MAX_RECONNECT_MS),
+    ...(purpose === 'worker' ? forWorker : { maxRetriesPerRequest: 0, enableOfflineQueue: false }),
+  };
+  if (typeof redis === 'string') return new Redis(checkedUrl(redis), options);
+  if (typeof redis !== 'object' || redis === null) {
+    throw new InvalidConfigError('redis', 'must be a URL, ioredis options, or an ioredis Redis or Cluster');
+  }
+  return new Redis({ ...redis, ...options });
+}
+
+// By shape and not by class: the application may have another copy of ioredis.
+function isClient(redis: unknown): redis is Redis {
+  return typeof (redis as Redis | null)?.defineCommand === 'function' && !isCluster(redis);
+}
+
+function isCluster(redis: unknown): redis is Cluster {
+  return (redis as Cluster | null)?.isCluster === true;
+}
+
+/** @throws InvalidConfigError; the URL, which may hold a password, is not repeated. */
+export function checkedUrl(text: string, field = 'redis'): string {
+  let protocol: string | undefined;
+  try {
+    protocol = new URL(text).protocol;
+  } catch {
+    // Node's error holds the whole input.
+  }
+  if (!protocol || !PROTOCOLS.has(protocol)) {
+    throw new InvalidConfigError(field, 'must be a URL like redis://user:password@host:6379/0');
+  }
+  return text;
+}
+
+/** Says the first error and then, at intervals, how many there were. */
+export function throttledErrorLog(logger: Logger, message: string): (error: unknown) => void {
+  let silentUntil = 0;
+  let suppressed = 0;
+  return (error) => {
+    const now = Date.now();
+    if (now < silentUntil) {
+      suppressed++;
+      return;
+    }
+    silentUntil = now + LOG_INTERVAL_MS;
+    logger.warn({ error: redisErrorText(error), ...(suppressed > 0 && { suppressed }) }, message);
+    suppressed = 0;
+  };
+}
+
+/** ioredis errors carry the arguments of the command, which hold states: only name, code and first words are told. */
+export function redisErrorText(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown error';
+  const { code } = error as NodeJS.ErrnoException;
+  return code ?? `${error.name}: ${error.message.split(/[:(]/, 1)[0]?.slice(0, 80)}`;
+}
+
+export function asQueueUnavailable(error: unknown, doing: string): QueueUnavailableError {
+  if (error instanceof QueueUnavailableError) return error;
+  return new QueueUnavailableError(`Redis did not take it while ${doing}: ${redisErrorText(error)}`);
+}

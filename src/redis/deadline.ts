@@ -1,0 +1,23 @@
+import { QueueUnavailableError } from '../errors.js';
+
+/**
+ * Settles as `work` does, or rejects at the deadline. BullMQ and ioredis wait for a lost Redis for minutes or for ever,
+ * whatever their options, so every call that somebody awaits has a deadline of ours. The work itself goes on: what it
+ * comes to after the deadline is ignored.
+ *
+ * @param deadline in the milliseconds of `Date.now()`
+ */
+export async function before<T>(deadline: number, work: Promise<T>, doing: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const expired = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new QueueUnavailableError(`Redis did not answer in time while ${doing}`)),
+      Math.max(0, deadline - Date.now()),
+    );
+  });
+  try {
+    return await Promise.race([work, expired]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

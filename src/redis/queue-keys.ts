@@ -1,0 +1,68 @@
+import { InvalidConfigError } from '../errors.js';
+
+/** Which BullMQ queue. */
+export interface QueueName {
+  readonly queue: string;
+  readonly prefix: string;
+}
+
+export const DEFAULT_QUEUE = 'checkpoint-writes';
+/** BullMQ's own default. A Redis Cluster needs a hash tag here, such as `{ckpt}`. */
+export const DEFAULT_PREFIX = 'bull';
+
+/** The Redis keys of one queue. All start as BullMQ's own do, so that with a hash tag they share a cluster slot. */
+export interface QueueKeys extends QueueName {
+  /** The last sequence that was given out. */
+  readonly sequence: string;
+  /** Sorted set of the job ids whose chunk is not known to be committed, by their first sequence. */
+  readonly chunks: string;
+  /** Sorted set of the pending marks, `execution NUL job id`, all of score 0: searched by their beginning. */
+  readonly marks: string;
+  /** Hash: records committed, superseded, deleted, and batches, since the queue was made. */
+  readonly counters: string;
+  /** BullMQ's list of waiting jobs and set of failed ones. */
+  readonly waiting: string;
+  readonly failed: string;
+  /** Before a job id: BullMQ's job hash, and the chunk beside it. */
+  readonly jobPrefix: string;
+  readonly payloadPrefix: string;
+}
+
+/** @throws InvalidConfigError naming `queue` or `prefix`. */
+export function queueKeys({ queue = DEFAULT_QUEUE, prefix = DEFAULT_PREFIX }: Partial<QueueName>): QueueKeys {
+  if (typeof queue !== 'string' || !/^[^:\s\0]{1,200}$/.test(queue)) {
+    throw new InvalidConfigError('queue', 'must be 1 to 200 characters without colon and white space');
+  }
+  if (typeof prefix !== 'string' || prefix === '' || prefix.includes('\0')) {
+    throw new InvalidConfigError('prefix', 'must be a string that is not empty');
+  }
+  const base = `${prefix}:${queue}:`;
+  return Object.freeze({
+    queue,
+    prefix,
+    sequence: `${base}ckpt-sequence`,
+    chunks: `${base}ckpt-chunks`,
+    marks: `${base}ckpt-marks`,
+    counters: `${base}ckpt-counters`,
+    waiting: `${base}wait`,
+    failed: `${base}failed`,
+    jobPrefix: base,
+    payloadPrefix: `${base}ckpt-payload-`,
+  });
+}
+
+const MARK_SEPARATOR = '\0';
+
+/** The execution wrote in this job. Execution ids never hold U+0000. */
+export function markOf(executionId: string, jobId: string): string {
+  return `${executionId}${MARK_SEPARATOR}${jobId}`;
+}
+
+/** Bounds for ZRANGEBYLEX over the marks of one execution. */
+export function marksOf(executionId: string): [from: string, to: string] {
+  return [`[${executionId}${MARK_SEPARATOR}`, `(${executionId}\x01`];
+}
+
+export function jobIdOfMark(mark: string): string {
+  return mark.slice(mark.lastIndexOf(MARK_SEPARATOR) + 1);
+}

@@ -1,0 +1,110 @@
+import type { Cluster, Redis } from 'ioredis';
+import type { QueueKeys } from './queue-keys.js';
+import { Script } from './script.js';
+
+/**
+ * One clock for all producers: `max(last + 1, TIME in µs)`. After a wiped Redis, new numbers are still above the old ones
+ * as long as its clock did not go back. Numbers stay exact in Lua and JavaScript until the year 2255.
+ */
+const NEXT_SEQUENCE = `
+  local function next_sequence(key, count)
+    local time = redis.call('TIME')
+    local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+    local first = math.max(tonumber(redis.call('GET', key) or '0') + 1, now)
+    redis.call('SET', key, string.format('%.0f', first + count - 1))
+    return first
+  end`;
+
+const NEXT = new Script(`${NEXT_SEQUENCE}
+  return string.format('%.0f', next_sequence(KEYS[1], 1))`);
+
+const RAISE = new Script(`
+  if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+  return 1`);
+
+/**
+ * Gives a chunk its sequence, its payload key and its pending marks, in one step, before its job is added. With a first
+ * sequence given (a second try), it makes sure of the same for that one: a Redis that restarted in between may have lost it.
+ */
+const RESERVE = new Script(`${NEXT_SEQUENCE}
+  local count, limit, payload, payload_prefix = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[4], ARGV[5]
+  local first = ARGV[3]
+  if first == '' then
+    local depth = redis.call('LLEN', KEYS[4])
+    if limit > 0 and depth >= limit then return -depth end
+    first = string.format('%.0f', next_sequence(KEYS[1], count))
+  end
+  local job = 'w-' .. first
+  redis.call('SET', payload_prefix .. job, payload)
+  redis.call('ZADD', KEYS[2], first, job)
+  local marks = {}
+  for i = 6, #ARGV do
+    marks[#marks + 1] = 0
+    marks[#marks + 1] = ARGV[i] .. '\\0' .. job
+  end
+  redis.call('ZADD', KEYS[3], unpack(marks))
+  return first`);
+
+/** Removes what RESERVE made, for jobs that are done. ARGV: payload prefix, number of jobs, jobs, marks. */
+const RELEASE = new Script(`
+  local jobs = tonumber(ARGV[2])
+  for i = 3, 2 + jobs do
+    redis.call('UNLINK', ARGV[1] .. ARGV[i])
+    redis.call('ZREM', KEYS[1], ARGV[i])
+  end
+  for i = 3 + jobs, #ARGV do redis.call('ZREM', KEYS[2], ARGV[i]) end
+  return jobs`);
+
+/** A sequence for one operation that does not pass through the queue: a delete's fence, an oversize checkpoint. */
+export async function nextSequence(client: Redis | Cluster, keys: QueueKeys): Promise<number> {
+  return Number(await NEXT.run(client, [keys.sequence], []));
+}
+
+/** Makes all later sequences higher than this one, which came from another clock. */
+export async function raiseSequence(client: Redis | Cluster, keys: QueueKeys, above: number): Promise<void> {
+  await RAISE.run(client, [keys.sequence], [String(above)]);
+}
+
+export interface Reservation {
+  readonly records: number;
+  readonly payload: Buffer;
+  readonly executions: readonly string[];
+  /** Jobs that may wait before new chunks are refused; 0: no limit. */
+  readonly maxQueueDepth: number;
+}
+
+export type Reserved = { kind: 'reserved'; firstSequence: number } | { kind: 'full'; depth: number };
+
+export async function reserve(
+  client: Redis | Cluster,
+  keys: QueueKeys,
+  { records, payload, executions, maxQueueDepth }: Reservation,
+  firstSequence?: number,
+): Promise<Reserved> {
+  const reply = await RESERVE.run(
+    client,
+    [keys.sequence, keys.chunks, keys.marks, keys.waiting],
+    [records, maxQueueDepth, firstSequence ?? '', payload, keys.payloadPrefix, ...executions],
+  );
+  const value = Number(reply);
+  return value < 0 ? { kind: 'full', depth: -value } : { kind: 'reserved', firstSequence: value };
+}
+
+/** Most marks in one call: Lua's stack holds about 8,000 arguments. */
+const MARKS_A_CALL = 5000;
+
+export async function release(
+  client: Redis | Cluster,
+  keys: QueueKeys,
+  jobIds: readonly string[],
+  marks: readonly string[],
+): Promise<void> {
+  for (let from = 0; from === 0 || from < marks.length; from += MARKS_A_CALL) {
+    const jobs = from === 0 ? jobIds : [];
+    await RELEASE.run(
+      client,
+      [keys.chunks, keys.marks],
+      [keys.payloadPrefix, jobs.length, ...jobs, ...marks.slice(from, from + MARKS_A_CALL)],
+    );
+  }
+}

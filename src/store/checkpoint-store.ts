@@ -1,0 +1,90 @@
+import type { Checkpoint, CheckpointInput } from '../checkpoint.js';
+import { validName } from '../checkpoint.js';
+import { InvalidCheckpointError } from '../errors.js';
+
+/**
+ * A place for checkpoints. All stores keep the same contract and differ in when a save is durable: `PostgresCheckpointStore`
+ * returns when it is committed, `QueuedCheckpointStore` when Redis holds it, `MemoryCheckpointStore` forgets with its process.
+ */
+export interface CheckpointStore {
+  /**
+   * Saves a checkpoint, or saves it again: the highest version of an id wins, then the latest save.
+   * @throws InvalidCheckpointError naming the field
+   */
+  save(checkpoint: CheckpointInput, options?: SaveOptions): Promise<SaveReceipt>;
+  /** @throws CheckpointNotFoundError */
+  load(id: string, options?: ReadOptions): Promise<Checkpoint>;
+  /** The newest checkpoint of an execution: by timestamp, then version, then order of saving. */
+  latest(executionId: string, options?: ReadOptions): Promise<Checkpoint | undefined>;
+  /** The checkpoints of an execution, oldest first: by timestamp, then version, then order of saving. */
+  list(executionId: string, options?: ListOptions): Promise<Checkpoint[]>;
+  /** Deletes a checkpoint; not an error if there is none. What was saved before never comes back. */
+  delete(id: string): Promise<void>;
+  /** Deletes all checkpoints of an execution. What was saved before never comes back. */
+  clear(executionId: string): Promise<void>;
+  /** Lets go of everything the store opened. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface SaveOptions {
+  /** `queued` (default): return when the save is acknowledged; `committed`: when PostgreSQL has it. */
+  ack?: 'queued' | 'committed';
+}
+
+export type CommitOutcome = 'committed' | 'superseded' | 'deleted';
+
+export interface SaveReceipt {
+  readonly id: string;
+  /** The save's place in the order of all saves and deletes; microseconds since 1970 or a little more. */
+  readonly sequence: number;
+  /**
+   * Resolves when it is certain what became of the save: stored, not needed because a newer one is stored, or deleted.
+   * @throws WriteRefusedError
+   */
+  committed(): Promise<CommitOutcome>;
+}
+
+export interface ReadOptions {
+  /**
+   * `committed` (default): what PostgreSQL holds now. `latest`: wait until every save of the execution that was
+   * acknowledged before this call, by any process, is committed. The plain and the memory store are always at the latest.
+   */
+  consistency?: 'committed' | 'latest';
+  /** For `latest`: milliseconds until PendingWritesTimeoutError. Default 10,000. */
+  timeoutMs?: number;
+  /** For `load` with `latest`: the execution whose saves to wait for. */
+  executionId?: string;
+}
+
+export interface ListOptions extends ReadOptions {
+  /** At most this many, the oldest ones. Default: all. */
+  limit?: number;
+  /** Only checkpoints before this time, or before the checkpoint with this id in the order of the list; exclusive. */
+  before?: Date | string;
+  /** Likewise after. To page, give the id of the last checkpoint of the page before. */
+  after?: Date | string;
+}
+
+/** @throws InvalidCheckpointError */
+export function checkListOptions(executionId: string, { limit, before, after }: ListOptions): void {
+  validName('executionId', executionId);
+  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 0)) {
+    throw new InvalidCheckpointError('limit', 'must be a whole number of at least 0');
+  }
+  for (const [field, bound] of Object.entries({ before, after })) {
+    if (bound === undefined) continue;
+    if (bound instanceof Date) {
+      if (Number.isNaN(bound.getTime())) throw new InvalidCheckpointError(field, 'is an invalid date');
+    } else validName(field, bound);
+  }
+}
+
+/** Of several checkpoints of one id saved together, the one that stays: the highest version, then the last. */
+export function newestOfEachId<T extends { id: string; version: number }>(checkpoints: readonly T[]): T[] {
+  const newest = new Map<string, T>();
+  for (const checkpoint of checkpoints) {
+    const other = newest.get(checkpoint.id);
+    if (!other || other.version <= checkpoint.version) newest.set(checkpoint.id, checkpoint);
+  }
+  return [...newest.values()];
+}

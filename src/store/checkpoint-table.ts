@@ -1,0 +1,166 @@
+import {
+  type Checkpoint,
+  deserializeCheckpoint,
+  type SerializedCheckpoint,
+  validName,
+} from '../checkpoint.js';
+import { CheckpointNotFoundError, DatabaseError } from '../errors.js';
+import {
+  type CheckpointTableSql,
+  checkpointOfRow,
+  checkpointTableSql,
+  type Scope,
+  timestampText,
+} from '../postgres/checkpoint-table.js';
+import { type Database, queryRows } from '../postgres/database.js';
+import type { TableNames } from '../postgres/identifiers.js';
+import { migrate } from '../postgres/schema.js';
+import { classifyFailure } from '../postgres/sqlstate.js';
+import {
+  type CommitOutcome,
+  checkListOptions,
+  type ListOptions,
+  newestOfEachId,
+} from './checkpoint-store.js';
+
+/** What a direct write came to. */
+export interface DirectWrite {
+  readonly sequence: number;
+  readonly outcome: 'committed' | 'superseded';
+}
+
+/**
+ * Reads, direct writes and deletes on one checkpoint table: what the plain store is and what the queued store needs beside
+ * its queue. Creates the tables where they are missing.
+ */
+export class CheckpointTable {
+  readonly #sql: CheckpointTableSql;
+
+  constructor(
+    private readonly database: Database,
+    private readonly names: TableNames,
+  ) {
+    this.#sql = checkpointTableSql(names);
+  }
+
+  /** @throws SchemaMismatchError */
+  migrate(): Promise<void> {
+    return migrate(this.database, this.names);
+  }
+
+  async load(id: string): Promise<Checkpoint> {
+    validName('id', id);
+    const [row] = await this.#query(this.#sql.load, [id]);
+    if (!row) throw new CheckpointNotFoundError(id);
+    return deserializeCheckpoint(checkpointOfRow(row));
+  }
+
+  async latest(executionId: string): Promise<Checkpoint | undefined> {
+    validName('executionId', executionId);
+    const [row] = await this.#query(this.#sql.latest, [executionId]);
+    return row && deserializeCheckpoint(checkpointOfRow(row));
+  }
+
+  /** @throws CheckpointNotFoundError if a checkpoint given as a bound is not stored */
+  async list(executionId: string, options: ListOptions): Promise<Checkpoint[]> {
+    checkListOptions(executionId, options);
+    const { limit, before, after } = options;
+    const bounds = [before, after].filter((bound) => bound !== undefined);
+    const rows = await this.#query(this.#sql.list({ before: boundKind(before), after: boundKind(after) }), [
+      executionId,
+      limit ?? null,
+      ...bounds.map((bound) => (bound instanceof Date ? timestampText(bound) : bound)),
+    ]);
+    if (rows.length === 0) {
+      for (const bound of bounds) if (typeof bound === 'string') await this.#assertListed(bound, executionId);
+    }
+    return rows.map((row) => deserializeCheckpoint(checkpointOfRow(row)));
+  }
+
+  /**
+   * Writes in one transaction, with sequences from PostgreSQL's clock that are also above `above`.
+   * The results are in the order of the checkpoints.
+   */
+  async write(checkpoints: readonly SerializedCheckpoint[], above = 0): Promise<DirectWrite[]> {
+    const newest = newestOfEachId(checkpoints);
+    const rows = await this.#query(this.#sql.upsertNow, [
+      newest.map(({ id }) => id),
+      newest.map(({ executionId }) => executionId),
+      newest.map(({ nodeName }) => nodeName),
+      newest.map(({ state }) => state),
+      newest.map(({ metadata }) => metadata),
+      newest.map(({ timestamp }) => timestampText(timestamp)),
+      newest.map(({ version }) => version),
+      above,
+    ]);
+    const results = new Map(rows.map((row, index) => [newest[index], row]));
+    return checkpoints.map((checkpoint) => {
+      const row = results.get(checkpoint);
+      const sequence = Number((row ?? rows.find(({ id }) => id === checkpoint.id))?.sequence);
+      return { sequence, outcome: row?.stored === 't' ? 'committed' : 'superseded' };
+    });
+  }
+
+  /**
+   * Deletes all of a key and leaves a tombstone. Waits for the batches in flight, so that none of them commits afterwards.
+   * @param fence sequence from Redis; without one, PostgreSQL's clock decides
+   * @returns the fence: above all that was deleted
+   */
+  async remove(scope: Scope, key: string, fence?: number): Promise<number> {
+    validName(scope === 'checkpoint' ? 'id' : 'executionId', key);
+    return this.creatingTables(() =>
+      this.database.withTransaction(async (client) => {
+        const [row] = await queryRows(client, this.#sql.remove[scope], [scope, key, fence ?? null]);
+        return Number(row?.fence);
+      }, this.#sql.openDelete),
+    );
+  }
+
+  /** What became of queued saves whose jobs are done, in the order given. */
+  async outcomes(
+    saves: ReadonlyArray<{ id: string; executionId: string; sequence: number }>,
+  ): Promise<CommitOutcome[]> {
+    const rows = await this.#query(this.#sql.fates, [
+      saves.map(({ id }) => id),
+      saves.map(({ executionId }) => executionId),
+    ]);
+    return saves.map(({ sequence }, index) => {
+      const row = rows[index];
+      if (Number(row?.sequence) === sequence) return 'committed';
+      if (row?.fence != null && Number(row.fence) >= sequence) return 'deleted';
+      // Not there, and no tombstone: it was deleted by somebody else, or its tombstone has aged out.
+      return row?.sequence == null ? 'deleted' : 'superseded';
+    });
+  }
+
+  /** PostgreSQL's own estimate, so that asking costs nothing on a large table. */
+  async estimatedRows(): Promise<number> {
+    const [row] = await this.database.query(this.#sql.estimateRows, [this.names.checkpoints]);
+    return Number(row?.rows ?? 0);
+  }
+
+  async #assertListed(id: string, executionId: string): Promise<void> {
+    const checkpoint = await this.load(id);
+    if (checkpoint.executionId !== executionId) throw new CheckpointNotFoundError(id);
+  }
+
+  #query(text: string, values: unknown[]) {
+    return this.creatingTables(() => this.database.query(text, values));
+  }
+
+  /** Runs the work; where the tables are missing, creates them and runs it again. */
+  async creatingTables<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof DatabaseError) || classifyFailure(error) !== 'missing-schema') throw error;
+      await this.migrate();
+      return work();
+    }
+  }
+}
+
+function boundKind(bound: Date | string | undefined): 'time' | 'id' | undefined {
+  if (bound === undefined) return undefined;
+  return bound instanceof Date ? 'time' : 'id';
+}

@@ -1,0 +1,152 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { ClosedError, PendingWritesTimeoutError } from '../errors.js';
+import type { RedisConnection } from '../redis/connection.js';
+import { before } from '../redis/deadline.js';
+import { jobIdOfMark, marksOf, type QueueKeys } from '../redis/queue-keys.js';
+
+/** How a job ended: `done`, it is gone, so all its records are committed; `failed`, it was refused and is kept. */
+export type JobEnd = 'done' | 'failed';
+
+interface Awaited {
+  readonly jobId: string;
+  resolve(end: JobEnd): void;
+  reject(error: unknown): void;
+}
+
+/** One look at Redis serves all who wait. From soon, for a lone save, to seldom, for a long backlog. */
+const POLL_MS = { first: 2, max: 50 };
+/** Deadline of one look; the next one follows, as long as somebody waits. */
+const LOOK_TIMEOUT_MS = 2000;
+const JOBS_A_LOOK = 2000;
+
+/**
+ * Tells when jobs are done. The job itself is the truth: the worker commits, then BullMQ removes the job. So it does not
+ * matter whether it was finished before anyone asked, by whom, or how often.
+ */
+export class CommitWatcher {
+  readonly #awaited = new Set<Awaited>();
+  #looking: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(
+    private readonly connection: RedisConnection,
+    private readonly keys: QueueKeys,
+  ) {}
+
+  /** The jobs that hold acknowledged records of the execution which may not be committed yet. One round trip. */
+  async pendingJobs(executionId: string, timeoutMs: number): Promise<string[]> {
+    const work = this.connection.client.zrangebylex(this.keys.marks, ...marksOf(executionId));
+    const marks = await before(Date.now() + timeoutMs, work, 'reading the pending marks');
+    return marks.map(jobIdOfMark);
+  }
+
+  /** How the jobs stand now; those that still have work to do are left out. */
+  async ended(jobIds: readonly string[]): Promise<Map<string, JobEnd>> {
+    const { client } = this.connection;
+    const ends = new Map<string, JobEnd>();
+    for (let from = 0; from < jobIds.length; from += JOBS_A_LOOK) {
+      const some = jobIds.slice(from, from + JOBS_A_LOOK);
+      const pipeline = client.pipeline();
+      for (const jobId of some) {
+        pipeline.zscore(this.keys.failed, jobId);
+        pipeline.exists(this.keys.jobPrefix + jobId);
+      }
+      const replies = (await before(Date.now() + LOOK_TIMEOUT_MS, pipeline.exec(), 'looking for jobs')) ?? [];
+      for (const [index, jobId] of some.entries()) {
+        const failed = valueOf(replies[2 * index]);
+        const exists = valueOf(replies[2 * index + 1]);
+        if (failed !== null) ends.set(jobId, 'failed');
+        else if (exists === 0) ends.set(jobId, 'done');
+      }
+    }
+    return ends;
+  }
+
+  /**
+   * Waits until all of the jobs have ended; gives those that were refused.
+   * @throws PendingWritesTimeoutError
+   */
+  async whenEnded(jobIds: Iterable<string>, timeoutMs = Number.POSITIVE_INFINITY): Promise<string[]> {
+    if (this.#closed) throw new ClosedError('store');
+    const unique = [...new Set(jobIds)];
+    const ended = await before(Date.now() + LOOK_TIMEOUT_MS, this.ended(unique), 'looking for jobs').catch(
+      () => new Map<string, JobEnd>(), // Redis is away: the watch below goes on asking
+    );
+    const failed = unique.filter((jobId) => ended.get(jobId) === 'failed');
+    const left = unique.filter((jobId) => !ended.has(jobId));
+    if (left.length === 0) return failed;
+    const watches = left.map((jobId) => this.#watch(jobId));
+    const timer = this.#expire(watches, timeoutMs);
+    try {
+      const ends = await Promise.all(watches.map(({ end }) => end));
+      return [...failed, ...left.filter((_, index) => ends[index] === 'failed')];
+    } finally {
+      clearTimeout(timer);
+      for (const { awaited } of watches) this.#awaited.delete(awaited);
+    }
+  }
+
+  /** Rejects all who still wait. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const { reject } of this.#awaited) reject(new ClosedError('store'));
+    this.#awaited.clear();
+    await this.#looking;
+  }
+
+  #watch(jobId: string): { awaited: Awaited; end: Promise<JobEnd> } {
+    const { promise, ...settle } = withResolvers<JobEnd>();
+    const awaited = { jobId, ...settle };
+    this.#awaited.add(awaited);
+    this.#looking ??= this.#look();
+    return { awaited, end: promise };
+  }
+
+  #expire(watches: readonly { awaited: Awaited }[], timeoutMs: number): NodeJS.Timeout | undefined {
+    if (timeoutMs === Number.POSITIVE_INFINITY) return undefined;
+    return setTimeout(() => {
+      const pending = watches.filter(({ awaited }) => this.#awaited.has(awaited)).length;
+      for (const { awaited } of watches) awaited.reject(new PendingWritesTimeoutError(pending, timeoutMs));
+    }, timeoutMs);
+  }
+
+  async #look(): Promise<void> {
+    for (let wait = POLL_MS.first; this.#awaited.size > 0; wait = Math.min(wait * 2, POLL_MS.max)) {
+      await delay(wait);
+      try {
+        const ends = await this.ended([...new Set([...this.#awaited].map(({ jobId }) => jobId))]);
+        for (const awaited of this.#awaited) {
+          const end = ends.get(awaited.jobId);
+          if (!end) continue;
+          this.#awaited.delete(awaited);
+          awaited.resolve(end);
+          wait = POLL_MS.first;
+        }
+      } catch {
+        // Redis is away: who waits goes on waiting, up to its own timeout.
+      }
+    }
+    this.#looking = undefined;
+  }
+}
+
+function valueOf(reply: [error: Error | null, value: unknown] | undefined): unknown {
+  if (!reply || reply[0]) throw reply?.[0] ?? new Error('no reply');
+  return reply[1];
+}
+
+function withResolvers<T>(): Pick<PromiseWithResolversLike<T>, 'promise' | 'resolve' | 'reject'> {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}
+
+interface PromiseWithResolversLike<T> {
+  promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}

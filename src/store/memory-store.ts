@@ -1,0 +1,103 @@
+import {
+  type Checkpoint,
+  type CheckpointInput,
+  deserializeCheckpoint,
+  type SerializedCheckpoint,
+  serializeCheckpoint,
+  validName,
+} from '../checkpoint.js';
+import { CheckpointNotFoundError, ClosedError } from '../errors.js';
+import {
+  type CheckpointStore,
+  checkListOptions,
+  type ListOptions,
+  type SaveReceipt,
+} from './checkpoint-store.js';
+
+type Stored = SerializedCheckpoint & { readonly sequence: number };
+
+/** Keeps checkpoints in this process: the same contract without services, for tests and for trying out. */
+export class MemoryCheckpointStore implements CheckpointStore {
+  readonly #checkpoints = new Map<string, Stored>();
+  #sequence = 0;
+  #closed = false;
+
+  async save(checkpoint: CheckpointInput): Promise<SaveReceipt> {
+    this.#assertOpen();
+    const serialized = serializeCheckpoint(checkpoint);
+    const { id, version } = serialized;
+    const sequence = ++this.#sequence;
+    const stored = this.#checkpoints.get(id);
+    const newest = !stored || stored.version <= version;
+    if (newest) this.#checkpoints.set(id, { ...serialized, sequence });
+    return { id, sequence, committed: async () => (newest ? 'committed' : 'superseded') };
+  }
+
+  async saveBatch(checkpoints: readonly CheckpointInput[]): Promise<SaveReceipt[]> {
+    for (const checkpoint of checkpoints) serializeCheckpoint(checkpoint);
+    return Promise.all(checkpoints.map((checkpoint) => this.save(checkpoint)));
+  }
+
+  async load(id: string): Promise<Checkpoint> {
+    this.#assertOpen();
+    const stored = this.#checkpoints.get(validName('id', id));
+    if (!stored) throw new CheckpointNotFoundError(id);
+    return deserializeCheckpoint(stored);
+  }
+
+  async latest(executionId: string): Promise<Checkpoint | undefined> {
+    const stored = this.#inOrder(executionId).at(-1);
+    return stored && deserializeCheckpoint(stored);
+  }
+
+  async list(executionId: string, options: ListOptions = {}): Promise<Checkpoint[]> {
+    checkListOptions(executionId, options);
+    const { limit, before, after } = options;
+    const inOrder = this.#inOrder(executionId);
+    const position = (bound: Date | string) => this.#position(bound, executionId);
+    const first = before && position(before);
+    const last = after && position(after);
+    return inOrder
+      .filter((stored) => !first || first(stored) < 0)
+      .filter((stored) => !last || last(stored) > 0)
+      .slice(0, limit)
+      .map(deserializeCheckpoint);
+  }
+
+  async delete(id: string): Promise<void> {
+    this.#assertOpen();
+    this.#checkpoints.delete(validName('id', id));
+  }
+
+  async clear(executionId: string): Promise<void> {
+    for (const { id } of this.#inOrder(executionId)) this.#checkpoints.delete(id);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  #inOrder(executionId: string): Stored[] {
+    this.#assertOpen();
+    validName('executionId', executionId);
+    return [...this.#checkpoints.values()]
+      .filter((stored) => stored.executionId === executionId)
+      .sort(compare);
+  }
+
+  /** Where a checkpoint stands beside the bound: negative before it, positive after it. */
+  #position(bound: Date | string, executionId: string): (stored: Stored) => number {
+    if (bound instanceof Date) return ({ timestamp }) => timestamp.getTime() - bound.getTime();
+    const anchor = this.#checkpoints.get(bound);
+    if (anchor?.executionId !== executionId) throw new CheckpointNotFoundError(bound);
+    return (stored) => compare(stored, anchor);
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new ClosedError('store');
+  }
+}
+
+function compare(a: Stored, b: Stored): number {
+  return a.timestamp.getTime() - b.timestamp.getTime() || a.version - b.version || a.sequence - b.sequence;
+}

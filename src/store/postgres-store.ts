@@ -1,0 +1,82 @@
+import { type Checkpoint, type CheckpointInput, serializeCheckpoint } from '../checkpoint.js';
+import { Database, type PostgresOption } from '../postgres/database.js';
+import { tableNames } from '../postgres/identifiers.js';
+import type { CheckpointStore, ListOptions, SaveReceipt } from './checkpoint-store.js';
+import { CheckpointTable, type DirectWrite } from './checkpoint-table.js';
+
+export interface PostgresCheckpointStoreOptions {
+  /** A DSN, a `pg` pool configuration, or a `pg.Pool`, which stays yours to close. */
+  postgres: PostgresOption;
+  /** Default `public`. */
+  schema?: string;
+  /** Default `checkpoints`. */
+  table?: string;
+}
+
+/**
+ * The plain store: every save is one statement and is committed when `save` returns. Simple, always at the latest, and as
+ * slow as a transaction for every step. May be used beside a queue on the same table; where an id is written both ways
+ * with the same version, the order is that of the clocks of Redis and PostgreSQL.
+ */
+export class PostgresCheckpointStore implements CheckpointStore {
+  readonly #database: Database;
+  readonly #table: CheckpointTable;
+
+  /** @throws InvalidConfigError naming the option. Connects when it is first used. */
+  constructor(options: PostgresCheckpointStoreOptions) {
+    const names = tableNames(options);
+    this.#database = new Database(options.postgres);
+    this.#table = new CheckpointTable(this.#database, names);
+  }
+
+  /**
+   * Creates the tables, or brings them up to date. Safe to call from many processes at once. Saves and reads do it by
+   * themselves where the tables are missing.
+   * @throws SchemaMismatchError if a table of that name is not ours or LangGraphGo's
+   */
+  initSchema(): Promise<void> {
+    return this.#table.migrate();
+  }
+
+  /** @throws InvalidCheckpointError, DatabaseError */
+  async save(checkpoint: CheckpointInput): Promise<SaveReceipt> {
+    const [receipt] = await this.saveBatch([checkpoint]);
+    return receipt as SaveReceipt;
+  }
+
+  /** Saves all or none, in one transaction. @throws InvalidCheckpointError before anything is written; DatabaseError */
+  async saveBatch(checkpoints: readonly CheckpointInput[]): Promise<SaveReceipt[]> {
+    const serialized = checkpoints.map(serializeCheckpoint);
+    const writes = await this.#table.write(serialized);
+    return serialized.map(({ id }, index) => directReceipt(id, writes[index] as DirectWrite));
+  }
+
+  async load(id: string): Promise<Checkpoint> {
+    return this.#table.load(id);
+  }
+
+  async latest(executionId: string): Promise<Checkpoint | undefined> {
+    return this.#table.latest(executionId);
+  }
+
+  async list(executionId: string, options: ListOptions = {}): Promise<Checkpoint[]> {
+    return this.#table.list(executionId, options);
+  }
+
+  async delete(id: string): Promise<void> {
+    await this.#table.remove('checkpoint', id);
+  }
+
+  async clear(executionId: string): Promise<void> {
+    await this.#table.remove('execution', executionId);
+  }
+
+  close(): Promise<void> {
+    return this.#database.close();
+  }
+}
+
+/** The receipt of a save that was written straight to PostgreSQL. */
+export function directReceipt(id: string, { sequence, outcome }: DirectWrite): SaveReceipt {
+  return { id, sequence, committed: async () => outcome };
+}

@@ -1,0 +1,296 @@
+import {
+  type Checkpoint,
+  type CheckpointInput,
+  type SerializedCheckpoint,
+  serializeCheckpoint,
+} from '../checkpoint.js';
+import {
+  ClosedError,
+  InvalidCheckpointError,
+  InvalidConfigError,
+  QueueUnavailableError,
+  WriteRefusedError,
+} from '../errors.js';
+import { type Logger, silentLogger } from '../logger.js';
+import type { Scope } from '../postgres/checkpoint-table.js';
+import { Database, type PostgresOption } from '../postgres/database.js';
+import { tableNames } from '../postgres/identifiers.js';
+import { DEFAULT_LIMITS, type Enqueued, type ProducerLimits } from '../producer/limits.js';
+import { Producer } from '../producer/producer.js';
+import { RedisConnection, type RedisOption } from '../redis/connection.js';
+import { queueKeys } from '../redis/queue-keys.js';
+import { BatchWriter } from '../writer/batch-writer.js';
+import { CheckpointRow } from '../writer/checkpoint-row.js';
+import { CheckpointSink } from '../writer/checkpoint-sink.js';
+import { AcknowledgedJobs } from './acknowledged-jobs.js';
+import type {
+  CheckpointStore,
+  CommitOutcome,
+  ListOptions,
+  ReadOptions,
+  SaveOptions,
+  SaveReceipt,
+} from './checkpoint-store.js';
+import { CheckpointTable } from './checkpoint-table.js';
+import { CommitWatcher } from './commit-watcher.js';
+import { OutcomeReader } from './outcome-reader.js';
+import { directReceipt } from './postgres-store.js';
+
+export interface QueuedCheckpointStoreOptions extends Partial<ProducerLimits> {
+  redis: RedisOption;
+  postgres: PostgresOption;
+  /** Default `checkpoint-writes`. */
+  queue?: string;
+  /** BullMQ's key prefix. Default `bull`; with Redis Cluster use a hash tag such as `{ckpt}`. */
+  prefix?: string;
+  /** Default `public`. */
+  schema?: string;
+  /** Default `checkpoints`. */
+  table?: string;
+  /** A checkpoint with more bytes than this does not travel through Redis but straight to PostgreSQL. Default 1 MiB. */
+  maxQueuedBytes?: number;
+  /**
+   * When Redis does not take a save within `enqueueTimeoutMs`: `reject` (default) with QueueUnavailableError, or
+   * `write-through`: store it in PostgreSQL directly, at once while Redis is known to be away.
+   */
+  onQueueUnavailable?: 'reject' | 'write-through';
+  /** Default: silent. */
+  logger?: Logger;
+}
+
+/** 1 MiB: larger values hold up Redis, which does one thing at a time, for milliseconds each. */
+const DEFAULT_MAX_QUEUED_BYTES = 1024 * 1024;
+const DEFAULT_READ_TIMEOUT_MS = 10_000;
+const JOB_FAILED_REASON = 'failedReason';
+
+/**
+ * Saves are acknowledged when Redis holds them, and committed by the workers (`CheckpointWriter`) a little later: the save
+ * does not wait for PostgreSQL. Reads go straight to PostgreSQL and see what is committed, or with
+ * `consistency: 'latest'` wait for what was acknowledged before. At least once and idempotent: the highest version of an
+ * id wins, then the latest save, whatever the order of arrival.
+ *
+ * Limits: `ProducerLimits`. A checkpoint above `maxQueuedBytes` is written directly and is committed when `save` returns.
+ */
+export class QueuedCheckpointStore implements CheckpointStore {
+  readonly #options: QueuedCheckpointStoreOptions;
+  readonly #logger: Logger;
+  readonly #database: Database;
+  readonly #connection: RedisConnection;
+  readonly #producer: Producer;
+  readonly #table: CheckpointTable;
+  readonly #sink: CheckpointSink;
+  readonly #writer: BatchWriter;
+  readonly #watcher: CommitWatcher;
+  readonly #outcomes: OutcomeReader;
+  readonly #acknowledged: AcknowledgedJobs;
+  readonly #jobPrefix: string;
+  #closing: Promise<void> | undefined;
+
+  /** @throws InvalidConfigError naming the option */
+  constructor(options: QueuedCheckpointStoreOptions) {
+    const { onQueueUnavailable = 'reject', maxQueuedBytes = DEFAULT_MAX_QUEUED_BYTES } = options;
+    if (onQueueUnavailable !== 'reject' && onQueueUnavailable !== 'write-through') {
+      throw new InvalidConfigError('onQueueUnavailable', "must be 'reject' or 'write-through'");
+    }
+    if (!Number.isInteger(maxQueuedBytes) || maxQueuedBytes < 1) {
+      throw new InvalidConfigError('maxQueuedBytes', 'must be a whole number of at least 1');
+    }
+    this.#options = { ...options, onQueueUnavailable, maxQueuedBytes };
+    this.#logger = options.logger ?? silentLogger;
+    const names = tableNames(options);
+    const keys = queueKeys(options);
+    this.#jobPrefix = keys.jobPrefix;
+    this.#sink = new CheckpointSink(names);
+    this.#database = new Database(options.postgres, { logger: this.#logger });
+    this.#table = new CheckpointTable(this.#database, names);
+    this.#writer = new BatchWriter(this.#database);
+    this.#connection = new RedisConnection(options.redis, 'commands', this.#logger);
+    this.#producer = new Producer({
+      ...limitsOf(options),
+      connection: this.#connection,
+      keys,
+      sink: this.#sink.name,
+      target: this.#sink.target,
+      failFast: onQueueUnavailable === 'write-through',
+      logger: this.#logger,
+    });
+    this.#watcher = new CommitWatcher(this.#connection, keys);
+    this.#outcomes = new OutcomeReader(this.#table);
+    this.#acknowledged = new AcknowledgedJobs((jobIds) => this.#watcher.ended(jobIds));
+  }
+
+  /** Creates the tables, or brings them up to date, as `CheckpointWriter.start` does. @throws SchemaMismatchError */
+  initSchema(): Promise<void> {
+    return this.#table.migrate();
+  }
+
+  /**
+   * Resolves when Redis holds the checkpoint, with `ack: 'committed'` when PostgreSQL does.
+   * @throws InvalidCheckpointError, BackpressureError, QueueUnavailableError, ClosedError; WriteRefusedError for
+   *   `ack: 'committed'`, DatabaseError for writes that bypass the queue
+   */
+  async save(checkpoint: CheckpointInput, options: SaveOptions = {}): Promise<SaveReceipt> {
+    this.#assertOpen();
+    const receipt = await this.#save(serializeCheckpoint(checkpoint));
+    if (options.ack === 'committed') await receipt.committed();
+    return receipt;
+  }
+
+  /**
+   * Saves many at once; not a transaction. All are validated before any is queued; then the first error is thrown when
+   * every one of them is acknowledged or refused.
+   */
+  async saveBatch(
+    checkpoints: readonly CheckpointInput[],
+    options: SaveOptions = {},
+  ): Promise<SaveReceipt[]> {
+    this.#assertOpen();
+    const serialized = checkpoints.map(serializeCheckpoint);
+    const saves = await Promise.allSettled(serialized.map((checkpoint) => this.#save(checkpoint)));
+    const receipts = saves.map((save) => {
+      if (save.status === 'rejected') throw save.reason;
+      return save.value;
+    });
+    if (options.ack === 'committed') await Promise.all(receipts.map((receipt) => receipt.committed()));
+    return receipts;
+  }
+
+  async load(id: string, options: ReadOptions = {}): Promise<Checkpoint> {
+    const { consistency, executionId } = options;
+    if (consistency === 'latest' && executionId === undefined) {
+      throw new InvalidCheckpointError('executionId', "is needed to load with consistency 'latest'");
+    }
+    if (executionId !== undefined) await this.#fence(executionId, options);
+    return this.#table.load(id);
+  }
+
+  async latest(executionId: string, options: ReadOptions = {}): Promise<Checkpoint | undefined> {
+    await this.#fence(executionId, options);
+    return this.#table.latest(executionId);
+  }
+
+  async list(executionId: string, options: ListOptions = {}): Promise<Checkpoint[]> {
+    await this.#fence(executionId, options);
+    return this.#table.list(executionId, options);
+  }
+
+  /** @throws QueueUnavailableError without Redis: what waits in the queue could come back then. */
+  delete(id: string): Promise<void> {
+    return this.#remove('checkpoint', id);
+  }
+
+  /** @throws QueueUnavailableError without Redis: what waits in the queue could come back then. */
+  clear(executionId: string): Promise<void> {
+    return this.#remove('execution', executionId);
+  }
+
+  /**
+   * Waits until what this store was acknowledged is committed; with an execution, until all of that execution is,
+   * whoever saved it.
+   * @throws AggregateError of WriteRefusedError for jobs that PostgreSQL refused
+   */
+  async flush(executionId?: string): Promise<void> {
+    this.#assertOpen();
+    const jobIds =
+      executionId === undefined
+        ? this.#acknowledged.jobIds
+        : await this.#watcher.pendingJobs(executionId, DEFAULT_READ_TIMEOUT_MS);
+    const failed = await this.#watcher.whenEnded(jobIds);
+    this.#acknowledged.forget(jobIds);
+    if (failed.length === 0) return;
+    throw new AggregateError(
+      await Promise.all(failed.map((jobId) => this.#refusal(jobId))),
+      'writes were refused',
+    );
+  }
+
+  /** Sends what is still gathered to Redis, then closes. Does not wait for commits: see `flush`. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#producer.close();
+    await this.#watcher.close();
+    await this.#acknowledged.settled();
+    this.#connection.close();
+    await this.#database.close();
+  }
+
+  async #save(checkpoint: SerializedCheckpoint): Promise<SaveReceipt> {
+    const row = new CheckpointRow(checkpoint);
+    try {
+      if (row.byteLength > (this.#options.maxQueuedBytes as number)) return await this.#saveOversize(row);
+      return this.#receipt(checkpoint, await this.#producer.enqueue(row));
+    } catch (error) {
+      if (!(error instanceof QueueUnavailableError) || this.#options.onQueueUnavailable === 'reject')
+        throw error;
+      const [write] = await this.#table.write([checkpoint], this.#producer.lastSequence);
+      if (!write) throw error;
+      return directReceipt(checkpoint.id, write);
+    }
+  }
+
+  async #saveOversize(row: CheckpointRow): Promise<SaveReceipt> {
+    const { id, executionId } = row.checkpoint;
+    const sequence = await this.#producer.nextSequence();
+    const write = () =>
+      this.#writer.write([{ sink: this.#sink, records: [{ sequence, body: row.toBuffer() }] }]);
+    const { committed, deleted } = await this.#table.creatingTables(write);
+    const [outcome] =
+      committed > 0
+        ? (['committed'] as const)
+        : deleted > 0
+          ? (['deleted'] as const)
+          : await this.#table.outcomes([{ id, executionId, sequence }]);
+    return { id, sequence, committed: async () => outcome as CommitOutcome };
+  }
+
+  #receipt({ id, executionId }: SerializedCheckpoint, { jobId, sequence }: Enqueued): SaveReceipt {
+    this.#acknowledged.add(jobId);
+    const committed = async (): Promise<CommitOutcome> => {
+      const [failed] = await this.#watcher.whenEnded([jobId]);
+      if (failed) throw await this.#refusal(failed);
+      return this.#outcomes.read({ id, executionId, sequence });
+    };
+    return { id, sequence, committed };
+  }
+
+  async #fence(
+    executionId: string,
+    { consistency, timeoutMs = DEFAULT_READ_TIMEOUT_MS }: ReadOptions,
+  ): Promise<void> {
+    this.#assertOpen();
+    if (consistency === undefined || consistency === 'committed') return;
+    if (consistency !== 'latest')
+      throw new InvalidConfigError('consistency', "must be 'committed' or 'latest'");
+    const jobIds = await this.#watcher.pendingJobs(executionId, timeoutMs);
+    if (jobIds.length > 0) await this.#watcher.whenEnded(jobIds, timeoutMs);
+  }
+
+  async #remove(scope: Scope, key: string): Promise<void> {
+    this.#assertOpen();
+    const drawn = await this.#producer.nextSequence();
+    const fence = await this.#table.remove(scope, key, drawn);
+    // A direct write was numbered by a clock ahead of Redis': later saves must still come after the fence.
+    if (fence > drawn) await this.#producer.raiseSequence(fence);
+  }
+
+  async #refusal(jobId: string): Promise<WriteRefusedError> {
+    const reason = await this.#connection.client.hget(this.#jobPrefix + jobId, JOB_FAILED_REASON);
+    return new WriteRefusedError(jobId, reason ?? 'the reason is gone');
+  }
+
+  #assertOpen(): void {
+    if (this.#closing) throw new ClosedError('store');
+  }
+}
+
+function limitsOf(options: Partial<ProducerLimits>): ProducerLimits {
+  const given = Object.entries(DEFAULT_LIMITS).map(([name, value]) => [
+    name,
+    options[name as keyof ProducerLimits] ?? value,
+  ]);
+  return Object.fromEntries(given) as ProducerLimits;
+}

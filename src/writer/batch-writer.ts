@@ -1,0 +1,39 @@
+import type { Database } from '../postgres/database.js';
+import type { BatchOutcome, Sink, WriteRecord } from './sink.js';
+
+/** Records on their way to one sink. */
+export interface SinkRecords {
+  readonly sink: Sink;
+  readonly records: readonly WriteRecord[];
+}
+
+/**
+ * Writes records in one transaction: gate, COPY into staging, merge. Applying a record again changes nothing, so whoever
+ * is not sure whether a batch was committed may write it once more. It does not retry.
+ */
+export class BatchWriter {
+  constructor(private readonly database: Database) {}
+
+  /** @throws DatabaseError; nothing was stored then, unless the connection broke during COMMIT. */
+  async write(groups: readonly SinkRecords[]): Promise<BatchOutcome> {
+    const bySink = new Map<Sink, WriteRecord[]>();
+    for (const { sink, records } of groups) {
+      const gathered = bySink.get(sink);
+      if (!gathered) bySink.set(sink, [...records]);
+      else for (const record of records) gathered.push(record);
+    }
+    // Folded and encoded before a connection is taken.
+    const staged = [...bySink].map(([sink, records]) => sink.stage(records));
+    const setup = [...bySink.keys()].map(({ openBatch }) => openBatch).join(';');
+    return this.database.withTransaction(async (client) => {
+      const sum: BatchOutcome = { committed: 0, superseded: 0, deleted: 0 };
+      for (const records of staged) {
+        const outcome = await records.apply(client);
+        sum.committed += outcome.committed;
+        sum.superseded += outcome.superseded;
+        sum.deleted += outcome.deleted;
+      }
+      return sum;
+    }, setup);
+  }
+}

@@ -1,0 +1,123 @@
+import {
+  type CheckpointTableSql,
+  checkpointTableSql,
+  STAGING_COLUMNS,
+} from '../postgres/checkpoint-table.js';
+import { type Database, type PgClient, queryRows } from '../postgres/database.js';
+import type { TableNames } from '../postgres/identifiers.js';
+import { migrate } from '../postgres/schema.js';
+import { identifyRow } from './checkpoint-row.js';
+import {
+  COPY_FRAME_BYTES,
+  copyInto,
+  writeBigint,
+  writeHeader,
+  writeSmallint,
+  writeTrailer,
+} from './copy-binary.js';
+import type { BatchOutcome, Sink, StagedRecords, WriteRecord } from './sink.js';
+
+/** Field count (2), round (4 + 2) and sequence (4 + 8) around a body. */
+const BYTES_AROUND_BODY = 2 + 6 + 12;
+
+/** Stores checkpoints in the table of `names`. */
+export class CheckpointSink implements Sink {
+  readonly name = 'checkpoints';
+  readonly target: string;
+  readonly openBatch: string;
+  readonly #names: TableNames;
+  readonly #sql: CheckpointTableSql;
+
+  constructor(names: TableNames) {
+    this.target = names.label;
+    this.#names = names;
+    this.#sql = checkpointTableSql(names);
+    this.openBatch = this.#sql.openBatch;
+  }
+
+  migrate(database: Database): Promise<void> {
+    return migrate(database, this.#names);
+  }
+
+  check(body: Buffer): void {
+    identifyRow(body);
+  }
+
+  stage(records: readonly WriteRecord[]): StagedRecords {
+    const rounds = foldByKey(records);
+    const staged = rounds.reduce((sum, round) => sum + round.length, 0);
+    const bytes = encodeRounds(rounds);
+    return {
+      apply: (client) => this.#apply(client, bytes, rounds.length, { staged, total: records.length }),
+    };
+  }
+
+  async #apply(
+    client: PgClient,
+    bytes: Buffer,
+    rounds: number,
+    { staged, total }: { staged: number; total: number },
+  ): Promise<BatchOutcome> {
+    await copyInto(client, this.#sql.copy, bytes);
+    let committed = 0;
+    for (let round = 0; round < rounds; round++) {
+      const result = await client.query(this.#sql.merge, [round]);
+      committed += result.rowCount ?? 0;
+    }
+    let deleted = 0;
+    if (committed < staged) {
+      const [row] = await queryRows(client, this.#sql.countTombstoned);
+      deleted = Number(row?.count);
+    }
+    return { committed, deleted, superseded: total - committed - deleted };
+  }
+}
+
+/**
+ * Drops what another record of the same key makes needless, and spreads what stays of a key over rounds, each of which
+ * holds a key once (`ON CONFLICT` cannot touch a row twice in one statement); almost always there is one round.
+ *
+ * A record gives way only to one that is newer in both, version and sequence. By version alone it would be wrong: version 5
+ * saved, deleted, then version 1 saved must leave version 1, and the tombstone removes only the sequences up to its fence.
+ */
+export function foldByKey(records: readonly WriteRecord[]): WriteRecord[][] {
+  interface Versioned extends WriteRecord {
+    version: number;
+  }
+  const supersedes = (a: Versioned, b: Versioned) => a.version >= b.version && a.sequence >= b.sequence;
+  const byKey = new Map<string, Versioned[]>();
+  for (const { body, sequence } of records) {
+    const { key, version } = identifyRow(body);
+    const record = { body, sequence, version };
+    const kept = byKey.get(key);
+    if (!kept) byKey.set(key, [record]);
+    else if (!kept.some((other) => supersedes(other, record))) {
+      byKey.set(key, [...kept.filter((other) => !supersedes(record, other)), record]);
+    }
+  }
+  const rounds: WriteRecord[][] = [[]];
+  for (const kept of byKey.values()) {
+    for (const [round, record] of kept.entries()) {
+      rounds[round] ??= [];
+      rounds[round].push(record);
+    }
+  }
+  return rounds;
+}
+
+function encodeRounds(rounds: WriteRecord[][]): Buffer {
+  let size = COPY_FRAME_BYTES;
+  for (const round of rounds) for (const { body } of round) size += BYTES_AROUND_BODY + body.length;
+  const buffer = Buffer.allocUnsafe(size);
+  let offset = writeHeader(buffer);
+  for (const [round, records] of rounds.entries()) {
+    for (const { body, sequence } of records) {
+      offset = buffer.writeInt16BE(STAGING_COLUMNS.length, offset);
+      offset = writeSmallint(buffer, offset, round);
+      offset += body.copy(buffer, offset);
+      offset = writeBigint(buffer, offset, sequence);
+    }
+  }
+  writeTrailer(buffer, offset);
+  return buffer;
+}

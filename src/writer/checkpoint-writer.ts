@@ -1,0 +1,311 @@
+import { EventEmitter } from 'node:events';
+import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
+import { type ChunkJob, decodeChunk, firstSequenceOf } from '../chunk.js';
+import { DatabaseError, InvalidChunkError, InvalidConfigError } from '../errors.js';
+import { type Logger, silentLogger } from '../logger.js';
+import { Database, type PostgresOption } from '../postgres/database.js';
+import { tableNames } from '../postgres/identifiers.js';
+import { RedisConnection, type RedisOption, redisErrorText, throttledErrorLog } from '../redis/connection.js';
+import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
+import { BatchWriter } from './batch-writer.js';
+import { Batcher } from './batcher.js';
+import { CheckpointSink } from './checkpoint-sink.js';
+import { JobCleanup } from './job-cleanup.js';
+import { commitPersistently, NotCommitted } from './persistent-commit.js';
+import type { BatchOutcome, Sink, WriteRecord } from './sink.js';
+
+export interface CheckpointWriterOptions {
+  redis: RedisOption;
+  postgres: PostgresOption;
+  /** Default `checkpoint-writes`. */
+  queue?: string;
+  /** BullMQ's key prefix. Default `bull`; with Redis Cluster use a hash tag such as `{ckpt}`. */
+  prefix?: string;
+  /** Default `public`. */
+  schema?: string;
+  /** Default `checkpoints`. */
+  table?: string;
+  /** Chunks in this worker's hands at once, 1 to 1000. It bounds its memory: each has at most about 1 MiB. Default 64. */
+  concurrency?: number;
+  /** A batch is closed at this many records (default 4000) or bytes (default 8 MiB). */
+  maxBatchRecords?: number;
+  maxBatchBytes?: number;
+  /** How long a batch that is not full waits for more, in milliseconds. Default 5. */
+  lingerMs?: number;
+  /** Transactions in flight. Default 2: while they commit, the next batch fills. */
+  maxConcurrentBatches?: number;
+  /** Further sinks that this worker serves beside the checkpoint table. */
+  sinks?: Sink[];
+  /** Default: silent. */
+  logger?: Logger;
+}
+
+export interface WriterStats extends BatchOutcome {
+  batches: number;
+  records: number;
+  bytes: number;
+}
+
+/** A committed batch, as the `batch` event tells it. */
+export interface BatchEvent extends BatchOutcome {
+  records: number;
+  bytes: number;
+  durationMs: number;
+}
+
+interface Chunk {
+  readonly sink: Sink;
+  readonly records: WriteRecord[];
+  readonly executions: string[];
+  readonly bytes: number;
+}
+
+/** Above 1000 the worker's loop fetches for too long before it starts. */
+const MAX_CONCURRENCY = 1000;
+// Two kills of its worker would otherwise fail a job: that a worker died says nothing of the job.
+const MAX_STALLED_COUNT = 1_000_000_000;
+const LOCK_DURATION_MS = 30_000;
+// How soon the jobs of a killed worker come back: lock and interval together.
+const STALLED_INTERVAL_MS = 10_000;
+/** After the deadline of `close`: for giving jobs back and closing connections. */
+const CLOSE_GRACE_MS = 2000;
+const DEFAULT_DEADLINE_MS = 10_000;
+
+/**
+ * One worker replica: takes chunks from the queue and commits them to PostgreSQL in batches. Run as many as you like.
+ *
+ * A BullMQ worker with many jobs in hand gives each chunk to a batcher and completes the job when its batch is committed,
+ * so locks, their renewal and the recovery of a dead worker's jobs stay BullMQ's. Delivery is at least once; applying a
+ * record again changes nothing. While PostgreSQL is away the batches in hand are held and tried again.
+ *
+ * Emits `batch` (BatchEvent) after each commit.
+ */
+export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
+  readonly #options: CheckpointWriterOptions;
+  readonly #logger: Logger;
+  readonly #keys: QueueKeys;
+  readonly #sinks: Map<string, Sink>;
+  readonly #database: Database;
+  readonly #connection: RedisConnection;
+  readonly #batchWriter: BatchWriter;
+  readonly #batcher: Batcher<Chunk, BatchOutcome | undefined>;
+  readonly #cleanup: JobCleanup;
+  /** Committed jobs that BullMQ is removing, with the executions whose marks go afterwards. */
+  readonly #finishing = new Map<string, readonly string[]>();
+  readonly #giveUp = new AbortController();
+  readonly #stats: WriterStats = {
+    batches: 0,
+    records: 0,
+    bytes: 0,
+    committed: 0,
+    superseded: 0,
+    deleted: 0,
+  };
+  #worker: Worker<ChunkJob, void> | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** @throws InvalidConfigError naming the option. Connects to nothing yet. */
+  constructor(options: CheckpointWriterOptions) {
+    super();
+    checkOptions(options);
+    this.#options = options;
+    this.#logger = options.logger ?? silentLogger;
+    this.#keys = queueKeys(options);
+    const checkpoints = new CheckpointSink(tableNames(options));
+    this.#sinks = new Map([checkpoints, ...(options.sinks ?? [])].map((sink) => [sink.name, sink]));
+    const maxConcurrent = options.maxConcurrentBatches ?? 2;
+    this.#database = new Database(options.postgres, { logger: this.#logger, max: maxConcurrent + 1 });
+    this.#connection = new RedisConnection(options.redis, 'worker', this.#logger);
+    this.#batchWriter = new BatchWriter(this.#database);
+    this.#batcher = new Batcher({
+      maxRecords: options.maxBatchRecords ?? 4000,
+      maxBytes: options.maxBatchBytes ?? 8 * 1024 * 1024,
+      lingerMs: options.lingerMs ?? 5,
+      maxConcurrent,
+      commit: (chunks) =>
+        commitPersistently(chunks, {
+          write: (part) => this.#write(part),
+          createSchema: () => this.#migrate(),
+          logger: this.#logger,
+          signal: this.#giveUp.signal,
+        }),
+    });
+    const onError = throttledErrorLog(this.#logger, 'finished jobs could not be cleaned up');
+    this.#cleanup = new JobCleanup(this.#connection.client, this.#keys, onError);
+  }
+
+  /** What this replica has written since it was made. */
+  get stats(): Readonly<WriterStats> {
+    return { ...this.#stats };
+  }
+
+  /**
+   * Brings the tables up to date and begins to take chunks. If PostgreSQL cannot be reached it begins all the same and
+   * holds what it takes until it can.
+   * @throws SchemaMismatchError if the table is not ours
+   */
+  async start(): Promise<void> {
+    if (this.#worker || this.#closing) throw new InvalidConfigError('start', 'may be called once');
+    this.#worker = new Worker<ChunkJob, void>(this.#keys.queue, (job, token) => this.#process(job, token), {
+      connection: this.#connection.client,
+      prefix: this.#keys.prefix,
+      concurrency: this.#options.concurrency ?? 64,
+      maxStalledCount: MAX_STALLED_COUNT,
+      lockDuration: LOCK_DURATION_MS,
+      stalledInterval: STALLED_INTERVAL_MS,
+      autorun: false,
+    });
+    this.#worker.on('error', throttledErrorLog(this.#logger, 'worker error'));
+    this.#worker.on('completed', (job) => this.#finished(job.id as string));
+    this.#worker.on('failed', (job) => this.#finishing.delete(job?.id as string));
+    try {
+      await this.#migrate();
+    } catch (error) {
+      if (!(error instanceof DatabaseError)) {
+        await this.close({ deadlineMs: 0 });
+        throw error;
+      }
+      this.#logger.warn({ sqlState: error.sqlState, reason: error.message }, 'PostgreSQL is not ready yet');
+    }
+    if (this.#closing) return;
+    this.#worker
+      .run()
+      .catch((error) => this.#logger.error({ error: redisErrorText(error) }, 'worker loop ended'));
+    this.#logger.info(
+      { queue: this.#keys.queue, tables: [...this.#sinks.values()].map((s) => s.target) },
+      'writer started',
+    );
+  }
+
+  /**
+   * Takes no more chunks, commits those in hand, and lets go of everything. What is not committed at the deadline goes
+   * back to the queue. Idempotent.
+   * @param deadlineMs default 10,000
+   */
+  close({ deadlineMs = DEFAULT_DEADLINE_MS }: { deadlineMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(deadlineMs);
+    return this.#closing;
+  }
+
+  async #close(deadlineMs: number): Promise<void> {
+    const finished = Promise.all([this.#worker?.close(), this.#batcher.drain()]).then(() =>
+      this.#cleanup.drain(),
+    );
+    // BullMQ waits for ever for jobs in flight, and for a Redis that is away: the deadline is ours.
+    if (!(await settlesWithin(finished, deadlineMs))) {
+      this.#giveUp.abort();
+      if (!(await settlesWithin(finished, CLOSE_GRACE_MS))) {
+        this.#logger.warn(
+          {},
+          'closed with jobs in hand; they come back to the queue when their locks expire',
+        );
+      }
+    }
+    await settlesWithin(this.#database.close(), CLOSE_GRACE_MS);
+    this.#connection.close();
+    this.#logger.info({ ...this.#stats }, 'writer closed');
+  }
+
+  async #migrate(): Promise<void> {
+    for (const sink of this.#sinks.values()) await sink.migrate(this.#database);
+  }
+
+  async #process(job: Job<ChunkJob, void>, token: string | undefined): Promise<void> {
+    let chunk: Chunk;
+    try {
+      chunk = await this.#chunkOf(job);
+    } catch (error) {
+      if (!(error instanceof InvalidChunkError)) throw error;
+      this.#logger.error({ jobId: job.id, reason: error.message }, 'job is kept among the failed ones');
+      throw new UnrecoverableError(error.message);
+    }
+    try {
+      await this.#batcher.add(chunk);
+    } catch (error) {
+      if (error instanceof NotCommitted) {
+        await job.moveToWait(token);
+        throw new WaitingError();
+      }
+      const reason = error instanceof DatabaseError ? error.message : 'it could not be written';
+      this.#logger.error(
+        { jobId: job.id, reason },
+        'PostgreSQL refuses the chunk; job is kept among the failed ones',
+      );
+      throw new UnrecoverableError(reason);
+    }
+    // Cleaned up only when BullMQ has removed the job, which it does next.
+    this.#finishing.set(job.id as string, chunk.executions);
+  }
+
+  #finished(jobId: string): void {
+    const executions = this.#finishing.get(jobId);
+    if (!executions) return;
+    this.#finishing.delete(jobId);
+    this.#cleanup.add(jobId, executions);
+  }
+
+  async #chunkOf(job: Job<ChunkJob, void>): Promise<Chunk> {
+    const first = firstSequenceOf(job.id);
+    const { sink: name, target } = job.data ?? {};
+    const sink = this.#sinks.get(name);
+    if (!sink) throw new InvalidChunkError(`no sink ${JSON.stringify(name)} in this worker`);
+    if (sink.target !== target) {
+      throw new InvalidChunkError(
+        `it is for table ${JSON.stringify(target)}, this worker writes ${sink.target}`,
+      );
+    }
+    const payload = await this.#connection.client.getBuffer(this.#keys.payloadPrefix + job.id);
+    if (!payload) throw new InvalidChunkError('its payload is gone from Redis');
+    const { executions, bodies } = decodeChunk(payload);
+    for (const body of bodies) sink.check(body);
+    const records = bodies.map((body, index) => ({ body, sequence: first + index }));
+    return { sink, records, executions, bytes: payload.length };
+  }
+
+  async #write(chunks: readonly Chunk[]): Promise<BatchOutcome> {
+    const began = performance.now();
+    const outcome = await this.#batchWriter.write(chunks);
+    const records = chunks.reduce((sum, chunk) => sum + chunk.records.length, 0);
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
+    for (const [name, count] of Object.entries({ ...outcome, batches: 1, records, bytes })) {
+      this.#stats[name as keyof WriterStats] += count;
+    }
+    this.#cleanup.count(outcome);
+    this.emit('batch', { ...outcome, records, bytes, durationMs: performance.now() - began });
+    return outcome;
+  }
+}
+
+/** Whether it settled, in whichever way, within the time. */
+async function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const expired = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  const settled = work.then(
+    () => true,
+    () => true,
+  );
+  const result = await Promise.race([settled, expired]);
+  clearTimeout(timer);
+  return result;
+}
+
+function checkOptions(options: CheckpointWriterOptions): void {
+  const bounds = {
+    concurrency: MAX_CONCURRENCY,
+    maxConcurrentBatches: 64,
+    maxBatchRecords: 1e6,
+    maxBatchBytes: 2 ** 29,
+  };
+  for (const [name, maximum] of Object.entries(bounds)) {
+    const value = options[name as keyof typeof bounds];
+    if (value !== undefined && !(Number.isInteger(value) && value >= 1 && value <= maximum)) {
+      throw new InvalidConfigError(name, `must be a whole number from 1 to ${maximum}`);
+    }
+  }
+  const { lingerMs } = options;
+  if (lingerMs !== undefined && !(lingerMs >= 0 && lingerMs <= 60_000)) {
+    throw new InvalidConfigError('lingerMs', 'must be from 0 to 60000');
+  }
+}

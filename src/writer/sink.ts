@@ -1,0 +1,35 @@
+import type { Database, PgClient } from '../postgres/database.js';
+
+/** A record as a batch holds it: its sequence and the bytes that its sink understands. */
+export interface WriteRecord {
+  readonly sequence: number;
+  readonly body: Buffer;
+}
+
+/** What became of the records of a batch. Every record is counted once. */
+export interface BatchOutcome {
+  /** Stored. A record that was stored before, by an earlier delivery, counts as superseded by itself. */
+  committed: number;
+  superseded: number;
+  deleted: number;
+}
+
+/** The records of one batch, folded and encoded, before a connection is taken. */
+export interface StagedRecords {
+  apply(client: PgClient): Promise<BatchOutcome>;
+}
+
+/** What knows one family of tables: its staging columns and its merge. */
+export interface Sink {
+  /** Names the sink in the jobs. */
+  readonly name: string;
+  /** The table that it writes to, for messages and to refuse jobs that are meant for another. */
+  readonly target: string;
+  /** SQL without parameters, sent with the BEGIN of every batch: staging table and gate. */
+  readonly openBatch: string;
+  /** Creates the tables or brings them up to date. */
+  migrate(database: Database): Promise<void>;
+  /** @throws InvalidChunkError if the body is not of this sink. */
+  check(body: Buffer): void;
+  stage(records: readonly WriteRecord[]): StagedRecords;
+}

@@ -1,0 +1,47 @@
+import { randomUUID } from 'node:crypto';
+import { Client } from 'pg';
+import { inject } from 'vitest';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    databaseUrl: string;
+    redisUrl: string;
+  }
+}
+
+/** A schema that only one test uses. */
+export interface TestSchema {
+  schema: string;
+  drop(): Promise<void>;
+}
+
+/** The PostgreSQL and the Redis that the whole test run shares. */
+export function services(): { databaseUrl: string; redisUrl: string } {
+  return { databaseUrl: inject('databaseUrl'), redisUrl: inject('redisUrl') };
+}
+
+/** Creates a schema of its own for a test; `drop()` removes it with all that is in it. */
+export async function testSchema(): Promise<TestSchema> {
+  const schema = `test_${uniqueSuffix()}`;
+  await execute(`CREATE SCHEMA ${schema}`);
+  return { schema, drop: () => execute(`DROP SCHEMA IF EXISTS ${schema} CASCADE`) };
+}
+
+/** A queue name that only one test uses. */
+export function testQueue(): string {
+  return `test-${uniqueSuffix()}`;
+}
+
+function uniqueSuffix(): string {
+  return randomUUID().replaceAll('-', '');
+}
+
+async function execute(statement: string): Promise<void> {
+  const client = new Client({ connectionString: services().databaseUrl });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}

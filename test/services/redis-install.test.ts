@@ -1,0 +1,61 @@
+import { chmod, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { redisServerProgram } from '../../src/services/redis-install.js';
+
+/** The whole PATH of a test. */
+let programs: string;
+
+beforeEach(async () => {
+  programs = await mkdtemp(join(tmpdir(), 'checkpoint-queue-test-'));
+});
+
+afterEach(() => rm(programs, { recursive: true, force: true }));
+
+describe('redisServerProgram', () => {
+  it('takes valkey-server where there is no redis-server', async () => {
+    const valkey = await program('valkey-server', 'exit 0');
+    expect(await redisServerProgram({ env: { PATH: programs } })).toBe(valkey);
+    const redis = await program('redis-server', 'exit 0');
+    expect(await redisServerProgram({ env: { PATH: programs } })).toBe(redis);
+  });
+
+  it('installs redis-server with apt-get, even if the update fails, and says so', async () => {
+    const redis = join(programs, 'redis-server');
+    await symlink('/usr/bin/env', join(programs, 'env'));
+    await program('sudo', 'shift; exec "$@"');
+    await program(
+      'apt-get',
+      `[ "$*" = 'install -y redis-server' ] && echo >${redis} && /bin/chmod +x ${redis} || exit 100`,
+    );
+    const messages: string[] = [];
+    const onProgress = (message: string) => messages.push(message);
+
+    expect(await redisServerProgram({ env: { PATH: programs }, onProgress })).toBe(redis);
+    expect(messages[0]).toBe('installing redis-server with apt-get');
+    expect(messages[1]).toMatch(/^apt-get update failed/);
+  });
+
+  it('passes on what the package manager says when it fails', async () => {
+    await program('brew', 'echo "no bottle for you" >&2; exit 1');
+    await expect(redisServerProgram({ env: { PATH: programs } })).rejects.toThrow('no bottle for you');
+  });
+
+  it('explains when nothing can be installed', async () => {
+    const env = { PATH: programs };
+    await expect(redisServerProgram({ env })).rejects.toThrow(/nor apt-get or brew/);
+    await program('brew', 'exit 0');
+    await expect(redisServerProgram({ env })).rejects.toThrow(/was installed, but is not on the PATH/);
+    await expect(redisServerProgram({ env: { ...env, CKPT_NO_INSTALL: '1' } })).rejects.toThrow(
+      /CKPT_NO_INSTALL=1/,
+    );
+  });
+});
+
+async function program(name: string, script: string): Promise<string> {
+  const path = join(programs, name);
+  await writeFile(path, `#!/bin/sh\n${script}\n`);
+  await chmod(path, 0o755);
+  return path;
+}
