@@ -53,8 +53,8 @@ export class CommitWatcher {
       }
       const replies = (await before(Date.now() + LOOK_TIMEOUT_MS, pipeline.exec(), 'looking for jobs')) ?? [];
       for (const [index, jobId] of some.entries()) {
-        const failed = valueOf(replies[2 * index]);
-        const exists = valueOf(replies[2 * index + 1]);
+        const failed = replyValue(replies[2 * index]);
+        const exists = replyValue(replies[2 * index + 1]);
         if (failed !== null) ends.set(jobId, 'failed');
         else if (exists === 0) ends.set(jobId, 'done');
       }
@@ -95,7 +95,7 @@ export class CommitWatcher {
   }
 
   #watch(jobId: string): { awaited: Awaited; end: Promise<JobEnd> } {
-    const { promise, ...settle } = withResolvers<JobEnd>();
+    const { promise, ...settle } = deferred<JobEnd>();
     const awaited = { jobId, ...settle };
     this.#awaited.add(awaited);
     this.#looking ??= this.#look();
@@ -130,12 +130,18 @@ export class CommitWatcher {
   }
 }
 
-function valueOf(reply: [error: Error | null, value: unknown] | undefined): unknown {
+function replyValue(reply: [error: Error | null, value: unknown] | undefined): unknown {
   if (!reply || reply[0]) throw reply?.[0] ?? new Error('no reply');
   return reply[1];
 }
 
-function withResolvers<T>(): Pick<PromiseWithResolversLike<T>, 'promise' | 'resolve' | 'reject'> {
+interface Deferred<T> {
+  readonly promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+function deferred<T>(): Deferred<T> {
   let resolve!: (value: T) => void;
   let reject!: (error: unknown) => void;
   const promise = new Promise<T>((onResolve, onReject) => {
@@ -143,10 +149,4 @@ function withResolvers<T>(): Pick<PromiseWithResolversLike<T>, 'promise' | 'reso
     reject = onReject;
   });
   return { promise, resolve, reject };
-}
-
-interface PromiseWithResolversLike<T> {
-  promise: Promise<T>;
-  resolve(value: T): void;
-  reject(error: unknown): void;
 }
