@@ -31,7 +31,7 @@ export { QueuedCheckpointStore, type QueuedCheckpointStoreOptions } from './stor
 export {
   type BatchEvent,
   CheckpointWriter,
-  type CheckpointWriterOptions,
   type WriterStats,
 } from './writer/checkpoint-writer.js';
 export type { BatchOutcome, Sink, StagedRecords, WriteRecord } from './writer/sink.js';
+export type { CheckpointWriterOptions } from './writer/writer-options.js';

@@ -26,6 +26,8 @@ export const DEFAULT_LIMITS: ProducerLimits = Object.freeze({
   onQueueFull: 'reject',
 });
 
+const MAX_ENQUEUE_TIMEOUT_MS = 5 * 60_000;
+
 /** Where an acknowledged record is: job id and its place in the order of all operations. */
 export interface Enqueued {
   readonly jobId: string;
@@ -37,6 +39,10 @@ export function checkLimits(limits: ProducerLimits): void {
   for (const name of ['enqueueTimeoutMs', 'maxChunkRecords', 'maxChunkBytes', 'maxPendingBytes'] as const) {
     if (!Number.isInteger(limits[name]) || limits[name] < 1)
       throw new InvalidConfigError(name, 'must be at least 1');
+  }
+  // After twice this, a chunk without a job counts as an orphan and is swept.
+  if (limits.enqueueTimeoutMs > MAX_ENQUEUE_TIMEOUT_MS) {
+    throw new InvalidConfigError('enqueueTimeoutMs', `must be at most ${MAX_ENQUEUE_TIMEOUT_MS}`);
   }
   // The pending marks of a chunk travel as arguments of one Lua call, which takes about 8,000.
   if (limits.maxChunkRecords > 1000) throw new InvalidConfigError('maxChunkRecords', 'must be at most 1000');

@@ -47,7 +47,7 @@ export class GuardedFolder {
     this.temporary = temporary;
     this.#guard = spawn('sh', ['-c', GUARD_SCRIPT, 'checkpoint-queue-guard', temporary ? path : ''], {
       cwd: '/',
-      // In its own session, so that a Ctrl-C in the terminal does not reach it.
+      // In a process group of its own, so that a Ctrl-C in the terminal does not reach it.
       detached: true,
       stdio: ['pipe', 'ignore', 'ignore'],
     });

@@ -11,34 +11,10 @@ import { BatchWriter } from './batch-writer.js';
 import { Batcher } from './batcher.js';
 import { CheckpointSink } from './checkpoint-sink.js';
 import { JobCleanup } from './job-cleanup.js';
+import { OrphanSweep } from './orphan-sweep.js';
 import { commitPersistently, NotCommitted } from './persistent-commit.js';
 import type { BatchOutcome, Sink, WriteRecord } from './sink.js';
-
-export interface CheckpointWriterOptions {
-  redis: RedisOption;
-  postgres: PostgresOption;
-  /** Default `checkpoint-writes`. */
-  queue?: string;
-  /** BullMQ's key prefix. Default `bull`; with Redis Cluster use a hash tag such as `{ckpt}`. */
-  prefix?: string;
-  /** Default `public`. */
-  schema?: string;
-  /** Default `checkpoints`. */
-  table?: string;
-  /** Chunks in this worker's hands at once, 1 to 1000. It bounds its memory: each has at most about 1 MiB. Default 64. */
-  concurrency?: number;
-  /** A batch is closed at this many records (default 4000) or bytes (default 8 MiB). */
-  maxBatchRecords?: number;
-  maxBatchBytes?: number;
-  /** How long a batch that is not full waits for more, in milliseconds. Default 5. */
-  lingerMs?: number;
-  /** Transactions in flight. Default 2: while they commit, the next batch fills. */
-  maxConcurrentBatches?: number;
-  /** Further sinks that this worker serves beside the checkpoint table. */
-  sinks?: Sink[];
-  /** Default: silent. */
-  logger?: Logger;
-}
+import { type CheckpointWriterOptions, checkWriterOptions, WRITER_DEFAULTS } from './writer-options.js';
 
 export interface WriterStats extends BatchOutcome {
   batches: number;
@@ -60,8 +36,6 @@ interface Chunk {
   readonly bytes: number;
 }
 
-/** Above 1000 the worker's loop fetches for too long before it starts. */
-const MAX_CONCURRENCY = 1000;
 // Two kills of its worker would otherwise fail a job: that a worker died says nothing of the job.
 const MAX_STALLED_COUNT = 1_000_000_000;
 const LOCK_DURATION_MS = 30_000;
@@ -90,6 +64,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
   readonly #batchWriter: BatchWriter;
   readonly #batcher: Batcher<Chunk, BatchOutcome | undefined>;
   readonly #cleanup: JobCleanup;
+  readonly #orphans: OrphanSweep;
   /** Committed jobs that BullMQ is removing, with the executions whose marks go afterwards. */
   readonly #finishing = new Map<string, readonly string[]>();
   readonly #giveUp = new AbortController();
@@ -107,20 +82,20 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
   /** @throws InvalidConfigError naming the option. Connects to nothing yet. */
   constructor(options: CheckpointWriterOptions) {
     super();
-    checkOptions(options);
+    checkWriterOptions(options);
     this.#options = options;
     this.#logger = options.logger ?? silentLogger;
     this.#keys = queueKeys(options);
     const checkpoints = new CheckpointSink(tableNames(options));
     this.#sinks = new Map([checkpoints, ...(options.sinks ?? [])].map((sink) => [sink.name, sink]));
-    const maxConcurrent = options.maxConcurrentBatches ?? 2;
+    const maxConcurrent = options.maxConcurrentBatches ?? WRITER_DEFAULTS.maxConcurrentBatches;
     this.#database = new Database(options.postgres, { logger: this.#logger, max: maxConcurrent + 1 });
     this.#connection = new RedisConnection(options.redis, 'worker', this.#logger);
     this.#batchWriter = new BatchWriter(this.#database);
     this.#batcher = new Batcher({
-      maxRecords: options.maxBatchRecords ?? 4000,
-      maxBytes: options.maxBatchBytes ?? 8 * 1024 * 1024,
-      lingerMs: options.lingerMs ?? 5,
+      maxRecords: options.maxBatchRecords ?? WRITER_DEFAULTS.maxBatchRecords,
+      maxBytes: options.maxBatchBytes ?? WRITER_DEFAULTS.maxBatchBytes,
+      lingerMs: options.lingerMs ?? WRITER_DEFAULTS.lingerMs,
       maxConcurrent,
       commit: (chunks) =>
         commitPersistently(chunks, {
@@ -132,6 +107,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     });
     const onError = throttledErrorLog(this.#logger, 'finished jobs could not be cleaned up');
     this.#cleanup = new JobCleanup(this.#connection.client, this.#keys, onError);
+    this.#orphans = new OrphanSweep(this.#connection.client, this.#keys, onError);
   }
 
   /** What this replica has written since it was made. */
@@ -149,7 +125,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     this.#worker = new Worker<ChunkJob, void>(this.#keys.queue, (job, token) => this.#process(job, token), {
       connection: this.#connection.client,
       prefix: this.#keys.prefix,
-      concurrency: this.#options.concurrency ?? 64,
+      concurrency: this.#options.concurrency ?? WRITER_DEFAULTS.concurrency,
       maxStalledCount: MAX_STALLED_COUNT,
       lockDuration: LOCK_DURATION_MS,
       stalledInterval: STALLED_INTERVAL_MS,
@@ -171,6 +147,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     this.#worker
       .run()
       .catch((error) => this.#logger.error({ error: redisErrorText(error) }, 'worker loop ended'));
+    this.#orphans.start();
     this.#logger.info(
       { queue: this.#keys.queue, tables: [...this.#sinks.values()].map((s) => s.target) },
       'writer started',
@@ -289,23 +266,4 @@ async function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolea
   const result = await Promise.race([settled, expired]);
   clearTimeout(timer);
   return result;
-}
-
-function checkOptions(options: CheckpointWriterOptions): void {
-  const bounds = {
-    concurrency: MAX_CONCURRENCY,
-    maxConcurrentBatches: 64,
-    maxBatchRecords: 1e6,
-    maxBatchBytes: 2 ** 29,
-  };
-  for (const [name, maximum] of Object.entries(bounds)) {
-    const value = options[name as keyof typeof bounds];
-    if (value !== undefined && !(Number.isInteger(value) && value >= 1 && value <= maximum)) {
-      throw new InvalidConfigError(name, `must be a whole number from 1 to ${maximum}`);
-    }
-  }
-  const { lingerMs } = options;
-  if (lingerMs !== undefined && !(lingerMs >= 0 && lingerMs <= 60_000)) {
-    throw new InvalidConfigError('lingerMs', 'must be from 0 to 60000');
-  }
 }

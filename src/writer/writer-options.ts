@@ -1,0 +1,63 @@
+import { InvalidConfigError } from '../errors.js';
+import type { Logger } from '../logger.js';
+import type { PostgresOption } from '../postgres/database.js';
+import type { RedisOption } from '../redis/connection.js';
+import type { Sink } from './sink.js';
+
+export interface CheckpointWriterOptions {
+  redis: RedisOption;
+  postgres: PostgresOption;
+  /** Default `checkpoint-writes`. */
+  queue?: string;
+  /** BullMQ's key prefix. Default `bull`; with Redis Cluster use a hash tag such as `{ckpt}`. */
+  prefix?: string;
+  /** Default `public`. */
+  schema?: string;
+  /** Default `checkpoints`. */
+  table?: string;
+  /** Chunks in this worker's hands at once, 1 to 1000. It bounds its memory: each has at most about 1 MiB. Default 64. */
+  concurrency?: number;
+  /** A batch is closed at this many records (default 4000) or bytes (default 8 MiB). */
+  maxBatchRecords?: number;
+  maxBatchBytes?: number;
+  /** How long a batch that is not full waits for more, in milliseconds. Default 5. */
+  lingerMs?: number;
+  /** Transactions in flight. Default 2: while they commit, the next batch fills. */
+  maxConcurrentBatches?: number;
+  /** Further sinks that this worker serves beside the checkpoint table. */
+  sinks?: Sink[];
+  /** Default: silent. */
+  logger?: Logger;
+}
+
+export const WRITER_DEFAULTS = Object.freeze({
+  // 64 chunks of 200 records: two full batches that commit and one that fills.
+  concurrency: 64,
+  maxBatchRecords: 4000,
+  maxBatchBytes: 8 * 1024 * 1024,
+  lingerMs: 5,
+  maxConcurrentBatches: 2,
+});
+
+/** Above 1000 the worker's loop fetches for too long before it starts. */
+const MAX_CONCURRENCY = 1000;
+
+/** @throws InvalidConfigError naming the option. */
+export function checkWriterOptions(options: CheckpointWriterOptions): void {
+  const bounds = {
+    concurrency: MAX_CONCURRENCY,
+    maxConcurrentBatches: 64,
+    maxBatchRecords: 1e6,
+    maxBatchBytes: 2 ** 29,
+  };
+  for (const [name, maximum] of Object.entries(bounds)) {
+    const value = options[name as keyof typeof bounds];
+    if (value !== undefined && !(Number.isInteger(value) && value >= 1 && value <= maximum)) {
+      throw new InvalidConfigError(name, `must be a whole number from 1 to ${maximum}`);
+    }
+  }
+  const { lingerMs } = options;
+  if (lingerMs !== undefined && !(lingerMs >= 0 && lingerMs <= 60_000)) {
+    throw new InvalidConfigError('lingerMs', 'must be from 0 to 60000');
+  }
+}
