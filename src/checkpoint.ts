@@ -47,7 +47,7 @@ export const MAX_NAME_BYTES = 512;
 /** `INTEGER` in PostgreSQL. */
 export const MAX_VERSION = 2_147_483_647;
 /** PostgreSQL's earliest timestamp is 4713 BC; a JavaScript date ends long before PostgreSQL's latest. */
-const MIN_TIMESTAMP = Date.UTC(-4712, 0, 1);
+export const MIN_TIMESTAMP = Date.UTC(-4712, 0, 1);
 
 /** @throws InvalidCheckpointError naming the field, before anything is queued or written. */
 export function serializeCheckpoint(input: CheckpointInput): SerializedCheckpoint {
@@ -60,13 +60,17 @@ export function serializeCheckpoint(input: CheckpointInput): SerializedCheckpoin
   if (metadata !== null && (typeof metadata !== 'object' || Array.isArray(metadata))) {
     throw new InvalidCheckpointError('metadata', 'must be an object or null', id);
   }
+  const metadataJson = metadata === null ? null : serializeField('metadata', metadata, id);
+  if (metadataJson !== null && !metadataJson.startsWith('{')) {
+    throw new InvalidCheckpointError('metadata', 'must be an object or null as JSON too', id);
+  }
   const executionId = validName('executionId', input.executionId ?? metadata?.execution_id, { id });
   return {
     id,
     executionId,
     nodeName,
     state: serializeField('state', input.state, id),
-    metadata: metadata === null ? null : serializeField('metadata', metadata, id),
+    metadata: metadataJson,
     timestamp: validTimestamp(input.timestamp ?? new Date(), id),
     version: validVersion(input.version ?? 1, id),
   };

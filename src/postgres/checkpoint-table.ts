@@ -1,4 +1,4 @@
-import type { SerializedCheckpoint } from '../checkpoint.js';
+import { MIN_TIMESTAMP, type SerializedCheckpoint } from '../checkpoint.js';
 import type { TextRow } from './database.js';
 import type { TableNames } from './identifiers.js';
 import { ADVISORY_LOCK_CLASS } from './schema.js';
@@ -19,7 +19,7 @@ export interface CheckpointTableSql {
    * fence is returned: above all that was deleted, for the clocks that numbered it may be ahead of the one of $3.
    */
   readonly remove: Readonly<Record<Scope, string>>;
-  /** $1 to $7: columns as arrays, $8: sequence must be above. Returns id, sequence, stored in the order given. */
+  /** $1 to $7: columns as arrays, $8: places in the batch, $9: sequence must be above. Returns id, sequence, stored. */
   readonly upsertNow: string;
   readonly load: string;
   readonly latest: string;
@@ -89,15 +89,15 @@ export function checkpointTableSql(names: TableNames): CheckpointTableSql {
     openDelete: `SELECT pg_advisory_xact_lock(${gate})`,
     remove: { checkpoint: remove('id'), execution: remove('execution_id') },
     // A direct write is the newest by being made now: whatever the clocks say, its sequence is set above the fences of its
-    // keys, above $8 and above the stored row's. Only the version can make it give way.
+    // keys, above $9 and above the stored row's. Only the version can make it give way.
     upsertNow: `
       WITH input AS (
-        SELECT r.*, greatest($8::bigint, ${clock}, (
+        SELECT r.*, greatest($9::bigint, ${clock}, (
             SELECT max(d.fence) FROM ${tombstones} d
              WHERE d.scope = 'checkpoint' AND d.key = r.id OR d.scope = 'execution' AND d.key = r.execution_id
           )) + r.position AS write_seq
-          FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[])
-            WITH ORDINALITY AS r (id, execution_id, node_name, state, metadata, timestamp, version, position)
+          FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::integer[])
+            AS r (id, execution_id, node_name, state, metadata, timestamp, version, position)
       ), stored AS (
         INSERT INTO ${checkpoints} AS t (${COLUMNS})
         SELECT id, execution_id, node_name, state::jsonb, metadata::jsonb, timestamp::timestamptz, version, write_seq
@@ -110,7 +110,7 @@ export function checkpointTableSql(names: TableNames): CheckpointTableSql {
         RETURNING id, write_seq
       )
       SELECT input.id, coalesce(stored.write_seq, input.write_seq) AS sequence, stored.id IS NOT NULL AS stored
-        FROM input LEFT JOIN stored USING (id) ORDER BY input.position`,
+        FROM input LEFT JOIN stored USING (id)`,
     load: `${SELECT} FROM ${checkpoints} WHERE id = $1`,
     latest: `${SELECT} FROM ${checkpoints} WHERE execution_id = $1 ORDER BY ${POSITION_DESC} LIMIT 1`,
     fates: `
@@ -147,8 +147,12 @@ export function checkpointOfRow(row: TextRow): SerializedCheckpoint {
   };
 }
 
-/** A date as PostgreSQL reads it in every year that both know; ISO 8601's signed years are not read. */
+/**
+ * A date as PostgreSQL reads it in every year that both know; ISO 8601's signed years are not read. What only JavaScript
+ * knows, as a bound of a list may be, is before all that is stored.
+ */
 export function timestampText(date: Date): string {
+  if (date.getTime() < MIN_TIMESTAMP) return '-infinity';
   const year = date.getUTCFullYear();
   const rest = date.toISOString().replace(/^[+-]?\d+/, '');
   return year > 0

@@ -1,11 +1,11 @@
 import pg from 'pg';
-import { CheckpointQueueError, DatabaseError, InvalidConfigError } from '../errors.js';
+import { CheckpointQueueError, ClosedError, DatabaseError, InvalidConfigError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { parseDsn } from './dsn.js';
 import { sqlStateOf } from './sqlstate.js';
 
 /** What is used of a `pg` client. */
-export type PgClient = Pick<pg.PoolClient, 'query' | 'release'>;
+export type PgClient = Pick<pg.PoolClient, 'query' | 'release' | 'on' | 'off'>;
 /** What is used of a `pg` pool. */
 export interface PgPool {
   connect(): Promise<PgClient>;
@@ -27,6 +27,7 @@ const AS_TEXT = { getTypeParser: () => (value: string) => value };
 export class Database {
   readonly #pool: PgPool;
   readonly #owned: boolean;
+  readonly #lent = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
   constructor(postgres: PostgresOption, { logger, max }: { logger?: Logger; max?: number } = {}) {
@@ -50,14 +51,28 @@ export class Database {
     this.#owned = true;
   }
 
-  /** Lends a connection. A client whose callback threw is closed if it is broken, else returned. */
+  /** Lends a connection. A client whose callback threw is closed if it is broken, else returned. @throws ClosedError */
   async withClient<T>(use: (client: PgClient) => Promise<T>): Promise<T> {
+    if (this.#closing !== undefined) throw new ClosedError('store');
+    if (this.#closing) throw new ClosedError('connection to PostgreSQL');
+    const lent = this.#lend(use);
+    this.#lent.add(lent);
+    try {
+      return await lent;
+    } finally {
+      this.#lent.delete(lent);
+    }
+  }
+
+  async #lend<T>(use: (client: PgClient) => Promise<T>): Promise<T> {
     let client: PgClient;
     try {
       client = await this.#pool.connect();
     } catch (error) {
       throw asDatabaseError(error);
     }
+    // The pool does not listen while it lends: a connection lost then would end the process. Its query rejects anyway.
+    client.on('error', ignore);
     let broken: Error | undefined;
     try {
       return await use(client);
@@ -66,6 +81,7 @@ export class Database {
       throw asDatabaseError(error);
     } finally {
       client.release(broken);
+      client.off('error', ignore);
     }
   }
 
@@ -75,9 +91,9 @@ export class Database {
    */
   async withTransaction<T>(use: (client: PgClient) => Promise<T>, setup = ''): Promise<T> {
     return this.withClient(async (client) => {
-      await client.query(`BEGIN ISOLATION LEVEL READ COMMITTED; ${setup}`);
       let result: T;
       try {
+        await client.query(`BEGIN ISOLATION LEVEL READ COMMITTED; ${setup}`);
         result = await use(client);
       } catch (error) {
         await rollback(client, error);
@@ -93,12 +109,19 @@ export class Database {
     return this.withClient((client) => queryRows(client, text, values));
   }
 
-  /** Ends the pool, unless it is the application's. Idempotent. */
+  /** When what was begun is done, ends the pool, unless it is the application's. Idempotent. */
   close(): Promise<void> {
-    this.#closing ??= this.#owned ? this.#pool.end() : Promise.resolve();
+    this.#closing ??= this.#close();
     return this.#closing;
   }
+
+  async #close(): Promise<void> {
+    await Promise.allSettled(this.#lent);
+    if (this.#owned) await this.#pool.end();
+  }
 }
+
+const ignore = () => {};
 
 export async function queryRows(client: PgClient, text: string, values: unknown[] = []): Promise<TextRow[]> {
   const result = await client.query<TextRow>({ text, values, types: AS_TEXT });

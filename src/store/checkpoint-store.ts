@@ -68,7 +68,7 @@ export interface ListOptions extends ReadOptions {
 /** @throws InvalidCheckpointError */
 export function checkListOptions(executionId: string, { limit, before, after }: ListOptions): void {
   validName('executionId', executionId);
-  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 0)) {
+  if (limit !== undefined && !(Number.isSafeInteger(limit) && limit >= 0)) {
     throw new InvalidCheckpointError('limit', 'must be a whole number of at least 0');
   }
   for (const [field, bound] of Object.entries({ before, after })) {

@@ -82,6 +82,8 @@ export class CheckpointTable {
    * The results are in the order of the checkpoints.
    */
   async write(checkpoints: readonly SerializedCheckpoint[], above = 0): Promise<DirectWrite[]> {
+    const position = new Map(checkpoints.map((checkpoint, index) => [checkpoint, index + 1]));
+    const positionOf = (checkpoint: SerializedCheckpoint) => position.get(checkpoint) as number;
     const newest = newestOfEachId(checkpoints);
     const rows = await this.#query(this.#sql.upsertNow, [
       newest.map(({ id }) => id),
@@ -91,13 +93,17 @@ export class CheckpointTable {
       newest.map(({ metadata }) => metadata),
       newest.map(({ timestamp }) => timestampText(timestamp)),
       newest.map(({ version }) => version),
+      newest.map(positionOf),
       above,
     ]);
-    const results = new Map(rows.map((row, index) => [newest[index], row]));
+    const rowOf = new Map(rows.map((row) => [row.id, row]));
+    const newestOf = new Map(newest.map((checkpoint) => [checkpoint.id, checkpoint]));
     return checkpoints.map((checkpoint) => {
-      const row = results.get(checkpoint);
-      const sequence = Number((row ?? rows.find(({ id }) => id === checkpoint.id))?.sequence);
-      return { sequence, outcome: row?.stored === 't' ? 'committed' : 'superseded' };
+      const row = rowOf.get(checkpoint.id);
+      const written = newestOf.get(checkpoint.id) as SerializedCheckpoint;
+      const sequence = Number(row?.sequence) + positionOf(checkpoint) - positionOf(written);
+      const stored = written === checkpoint && row?.stored === 't';
+      return { sequence, outcome: stored ? 'committed' : 'superseded' };
     });
   }
 

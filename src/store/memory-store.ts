@@ -9,6 +9,7 @@ import {
 import { CheckpointNotFoundError, ClosedError } from '../errors.js';
 import {
   type CheckpointStore,
+  type CommitOutcome,
   checkListOptions,
   type ListOptions,
   type SaveReceipt,
@@ -28,9 +29,8 @@ export class MemoryCheckpointStore implements CheckpointStore {
     const { id, version } = serialized;
     const sequence = ++this.#sequence;
     const stored = this.#checkpoints.get(id);
-    const newest = !stored || stored.version <= version;
-    if (newest) this.#checkpoints.set(id, { ...serialized, sequence });
-    return { id, sequence, committed: async () => (newest ? 'committed' : 'superseded') };
+    if (!stored || stored.version <= version) this.#checkpoints.set(id, { ...serialized, sequence });
+    return { id, sequence, committed: async () => this.#outcome(id, sequence) };
   }
 
   async saveBatch(checkpoints: readonly CheckpointInput[]): Promise<SaveReceipt[]> {
@@ -75,6 +75,12 @@ export class MemoryCheckpointStore implements CheckpointStore {
 
   async close(): Promise<void> {
     this.#closed = true;
+  }
+
+  #outcome(id: string, sequence: number): CommitOutcome {
+    const stored = this.#checkpoints.get(id);
+    if (!stored) return 'deleted';
+    return stored.sequence === sequence ? 'committed' : 'superseded';
   }
 
   #inOrder(executionId: string): Stored[] {

@@ -156,6 +156,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
   }
 
   async load(id: string, options: ReadOptions = {}): Promise<Checkpoint> {
+    this.#assertOpen();
     const { consistency, executionId } = options;
     if (consistency === 'latest' && executionId === undefined) {
       throw new InvalidCheckpointError('executionId', "is needed to load with consistency 'latest'");

@@ -165,9 +165,8 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
   }
 
   async #close(deadlineMs: number): Promise<void> {
-    const finished = Promise.all([this.#worker?.close(), this.#batcher.drain()]).then(() =>
-      this.#cleanup.drain(),
-    );
+    const inHand = Promise.all([this.#worker?.close(), this.#batcher.drain(), this.#orphans.stop()]);
+    const finished = inHand.then(() => this.#cleanup.drain());
     // BullMQ waits for ever for jobs in flight, and for a Redis that is away: the deadline is ours.
     if (!(await settlesWithin(finished, deadlineMs))) {
       this.#giveUp.abort();

@@ -1,0 +1,76 @@
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { onTestFinished } from 'vitest';
+import {
+  CheckpointWriter,
+  type CheckpointWriterOptions,
+  QueuedCheckpointStore,
+  type QueuedCheckpointStoreOptions,
+} from '../../src/index.js';
+import { DEFAULT_PREFIX, type QueueKeys, queueKeys } from '../../src/redis/queue-keys.js';
+
+import { services, testQueue, testSchema } from '../services.js';
+
+/** A schema and a queue that only one test uses, and the test's own look at both servers. */
+export interface Place {
+  readonly redis: string;
+  readonly postgres: string;
+  readonly schema: string;
+  readonly queue: string;
+  readonly keys: QueueKeys;
+  readonly client: Redis;
+  readonly pool: pg.Pool;
+  remove(): Promise<void>;
+}
+
+export async function openPlace(): Promise<Place> {
+  const { databaseUrl: postgres, redisUrl: redis } = services();
+  const { schema, drop } = await testSchema();
+  const keys = queueKeys({ queue: testQueue(), prefix: DEFAULT_PREFIX });
+  const client = new Redis(redis);
+  const pool = new pg.Pool({ connectionString: postgres });
+  const remove = async () => {
+    const left = await client.keys(`${keys.jobPrefix}*`);
+    if (left.length > 0) await client.unlink(left);
+    client.disconnect();
+    await pool.end();
+    await drop();
+  };
+  return { redis, postgres, schema, queue: keys.queue, keys, client, pool, remove };
+}
+
+/** A place that goes with the test. */
+export async function testPlace(): Promise<Place> {
+  const place = await openPlace();
+  onTestFinished(place.remove);
+  return place;
+}
+
+/** A queued store that is closed with the test. */
+export function testStore(
+  place: Place,
+  options: Partial<QueuedCheckpointStoreOptions> = {},
+): QueuedCheckpointStore {
+  const { redis, postgres, schema, queue } = place;
+  const store = new QueuedCheckpointStore({ redis, postgres, schema, queue, ...options });
+  onTestFinished(() => store.close());
+  return store;
+}
+
+/** A writer that is not started; it is closed with the test. */
+export function testWriter(place: Place, options: Partial<CheckpointWriterOptions> = {}): CheckpointWriter {
+  const { redis, postgres, schema, queue } = place;
+  const writer = new CheckpointWriter({ redis, postgres, schema, queue, ...options });
+  onTestFinished(() => writer.close());
+  return writer;
+}
+
+/** A running writer that is closed with the test. */
+export async function startWriter(
+  place: Place,
+  options: Partial<CheckpointWriterOptions> = {},
+): Promise<CheckpointWriter> {
+  const writer = testWriter(place, options);
+  await writer.start();
+  return writer;
+}
