@@ -23,8 +23,8 @@ export interface ProducerOptions extends ProducerLimits {
   logger?: Logger;
 }
 
-/** Adds in flight at once: while they are, later records gather into the next chunk. Two keep Redis busy. */
-const MAX_IN_FLIGHT = 2;
+/** Adds in flight at once: while they are, later records gather into the next chunk. Four keep Redis busy with 64 savers, and chunks full. */
+const MAX_IN_FLIGHT = 4;
 const RETRY_DELAY_MS = { first: 25, max: 500 };
 /** How often a producer that waits for room in the queue asks again. */
 const ROOM_POLL_MS = 50;

@@ -8,7 +8,7 @@ import { BatchWriter } from '../../src/writer/batch-writer.js';
 import { CheckpointSink } from '../../src/writer/checkpoint-sink.js';
 import type { BatchOutcome } from '../../src/writer/sink.js';
 import { openPlace, type Place } from '../store/place.js';
-import { EXECUTIONS, IDS, MAX_SEQUENCE, Model, recordOf, type Save, saves } from './records.js';
+import { EXECUTIONS, homeOf, IDS, MAX_SEQUENCE, Model, recordOf, type Save, saves } from './records.js';
 
 let place: Place;
 let database: Database;
@@ -64,8 +64,8 @@ class Run {
 }
 
 /** Saves in an order of their own, some of them delivered again, split into batches. */
-function deliveries(): fc.Arbitrary<Save[][]> {
-  return saves().chain((given) => {
+function deliveries(options?: { moving: boolean }): fc.Arbitrary<Save[][]> {
+  return saves(options).chain((given) => {
     const all = fc.shuffledSubarray(given, { minLength: given.length });
     const again = fc.shuffledSubarray(given);
     const cuts = fc.array(fc.integer({ min: 1, max: 8 }), { minLength: 1, maxLength: 6 });
@@ -120,38 +120,106 @@ describe('whatever the order of delivery', () => {
 
 type Removal = { scope: Scope; key: string; fence: number };
 
-/** Batches with deletes in between, their fences anywhere among the sequences. */
-function history(): fc.Arbitrary<Array<Save[] | Removal>> {
-  const fence = fc.integer({ min: 0, max: MAX_SEQUENCE });
-  const removal: fc.Arbitrary<Removal> = fc.oneof(
-    fc.record({ scope: fc.constant('checkpoint' as const), key: fc.constantFrom(...IDS), fence }),
-    fc.record({ scope: fc.constant('execution' as const), key: fc.constantFrom(...EXECUTIONS), fence }),
-  );
+const fence = fc.integer({ min: 0, max: MAX_SEQUENCE });
+const deletes: fc.Arbitrary<Removal> = fc.record({
+  scope: fc.constant('checkpoint'),
+  key: fc.constantFrom(...IDS),
+  fence,
+});
+const clears: fc.Arbitrary<Removal> = fc.record({
+  scope: fc.constant('execution'),
+  key: fc.constantFrom(...EXECUTIONS),
+  fence,
+});
+
+/** Batches with removals in between, their fences anywhere among the sequences. */
+function history(
+  batches: fc.Arbitrary<Save[][]>,
+  removal: fc.Arbitrary<Removal>,
+): fc.Arbitrary<Array<Save[] | Removal>> {
   const removals = fc.array(fc.tuple(removal, fc.nat()), { minLength: 1, maxLength: 5 });
-  return fc.tuple(deliveries(), removals).map(([batches, placed]) => {
-    const steps: Array<Save[] | Removal> = [...batches];
+  return fc.tuple(batches, removals).map(([delivered, placed]) => {
+    const steps: Array<Save[] | Removal> = [...delivered];
     for (const [step, at] of placed) steps.splice(at % (steps.length + 1), 0, step);
     return steps;
   });
 }
 
-describe('with deletes in between', () => {
-  it('batches leave exactly what record by record would', async () => {
-    const sameAsOneByOne = fc.asyncProperty(history(), async (steps) => {
+/** Each batch must leave what its records leave one by one, in the order of their sequences. */
+function sameAsOneByOne(steps: fc.Arbitrary<Array<Save[] | Removal>>) {
+  return fc.asyncProperty(steps, async (taken) => {
+    const run = new Run();
+    for (const step of taken) {
+      if (Array.isArray(step)) {
+        const oneByOne = [...step].sort((a, b) => a.sequence - b.sequence);
+        for (const save of oneByOne) run.model.save(save);
+        const { committed, superseded, deleted } = await run.write(step);
+        expect(committed + superseded + deleted).toBe(step.length);
+      } else {
+        const above = run.model.remove(step.scope, step.key, step.fence);
+        expect(await run.remove(step.scope, step.key, step.fence)).toBe(above);
+      }
+    }
+    await run.expectModel();
+  });
+}
+
+describe('batches leave exactly what record by record would', () => {
+  it('with deletes and clears in between', async () => {
+    const steps = history(deliveries({ moving: false }), fc.oneof(deletes, clears));
+    await fc.assert(sameAsOneByOne(steps), { numRuns: 100 });
+  });
+
+  it('with deletes in between of ids that move from one execution to another', async () => {
+    await fc.assert(sameAsOneByOne(history(deliveries(), deletes)), { numRuns: 60 });
+  });
+});
+
+type Operation = { removal: Removal } | { save: Omit<Save, 'sequence'>; delays: number[] };
+
+/** Operations in the order of their sequences; each save is delivered one to three times, so many steps later. */
+function operations(): fc.Arbitrary<Operation[]> {
+  const delays = fc.array(fc.nat({ max: 8 }), { minLength: 1, maxLength: 3 });
+  const version = fc.nat({ max: 3 });
+  const save = fc.record({ id: fc.constantFrom(...IDS), version, delays }).map((given) => ({
+    save: { id: given.id, executionId: homeOf(given.id), version: given.version },
+    delays: given.delays,
+  }));
+  const removal = fc.oneof(deletes, clears).map((given) => ({ removal: given }));
+  return fc.array(fc.oneof({ weight: 3, arbitrary: save }, { weight: 1, arbitrary: removal }), {
+    minLength: 2,
+    maxLength: 14,
+  });
+}
+
+describe('saves that are delivered late, some of them again', () => {
+  it('leave what all operations leave in the order in which they were acknowledged', async () => {
+    const inOrder = fc.asyncProperty(operations(), async (given) => {
       const run = new Run();
-      for (const step of steps) {
-        if (Array.isArray(step)) {
-          const oneByOne = [...step].sort((a, b) => a.sequence - b.sequence);
-          for (const save of oneByOne) run.model.save(save);
-          const { committed, superseded, deleted } = await run.write(step);
-          expect(committed + superseded + deleted).toBe(step.length);
-        } else {
-          const fence = run.model.remove(step.scope, step.key, step.fence);
-          expect(await run.remove(step.scope, step.key, step.fence)).toBe(fence);
+      const due = new Map<number, Save[]>();
+      for (const [index, operation] of given.entries()) {
+        const sequence = index + 1;
+        if ('removal' in operation) {
+          const { scope, key } = operation.removal;
+          run.model.remove(scope, key, sequence);
+          continue;
         }
+        const save = { ...operation.save, sequence };
+        run.model.save(save);
+        for (const step of operation.delays.map((delay) => index + delay)) {
+          due.set(step, [...(due.get(step) ?? []), save]);
+        }
+      }
+      for (let step = 0; step <= Math.max(given.length, ...due.keys()); step++) {
+        const operation = given[step];
+        if (operation && 'removal' in operation) {
+          await run.remove(operation.removal.scope, operation.removal.key, step + 1);
+        }
+        const batch = due.get(step);
+        if (batch) await run.write(batch);
       }
       await run.expectModel();
     });
-    await fc.assert(sameAsOneByOne, { numRuns: 100 });
+    await fc.assert(inOrder, { numRuns: 60 });
   });
 });

@@ -22,14 +22,21 @@ export const IDS = ['a', 'b', 'c'];
 export const EXECUTIONS = ['x', 'y'];
 export const MAX_SEQUENCE = 60;
 
-/** Saves of few ids with few versions, each with a sequence of its own, in any order. */
-export function saves(): fc.Arbitrary<Save[]> {
-  const save = fc.record({
-    id: fc.constantFrom(...IDS),
-    executionId: fc.constantFrom(...EXECUTIONS),
-    version: fc.nat({ max: 3 }),
-    sequence: fc.integer({ min: 1, max: MAX_SEQUENCE }),
-  });
+/** The execution of an id that does not move from one to another. */
+export function homeOf(id: string): string {
+  return EXECUTIONS[IDS.indexOf(id) % EXECUTIONS.length] as string;
+}
+
+/** Saves of few ids with few versions, each with a sequence of its own, in any order; ids may move between executions. */
+export function saves({ moving = true } = {}): fc.Arbitrary<Save[]> {
+  const numbers = { version: fc.nat({ max: 3 }), sequence: fc.integer({ min: 1, max: MAX_SEQUENCE }) };
+  const save = fc.constantFrom(...IDS).chain((id) =>
+    fc.record({
+      id: fc.constant(id),
+      executionId: moving ? fc.constantFrom(...EXECUTIONS) : fc.constant(homeOf(id)),
+      ...numbers,
+    }),
+  );
   return fc.uniqueArray(save, { selector: ({ sequence }) => sequence, minLength: 1, maxLength: 20 });
 }
 

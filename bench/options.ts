@@ -1,0 +1,78 @@
+import { existsSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { CONTENDER_NAMES, type ContenderName } from './contenders/contender.js';
+
+export const USAGE = `npm run bench -- [options]
+
+  --full                 longer and more rounds: about half an hour, instead of under three minutes
+  --sizes BYTES,...      sizes of the generated states, as JSON text (default 1024,8192)
+  --trace DIR            recorded agent traces, *.jsonl (default ../shared/traces, if it is there)
+  --only NAME,...        of ${CONTENDER_NAMES.join(', ')}
+  --json FILE            where the figures go (default bench/results/<time>.json)
+  --help
+
+DATABASE_URL and REDIS_URL name the servers; where one is missing, a server is started for the time of the run.`;
+
+export interface BenchOptions {
+  readonly full: boolean;
+  readonly sizes: readonly number[];
+  readonly traceDir: string | undefined;
+  readonly only: readonly ContenderName[];
+  readonly jsonFile: string | undefined;
+}
+
+/** The message says which option is wrong. */
+export class UsageError extends Error {}
+
+const DEFAULT_SIZES = '1024,8192';
+const DEFAULT_TRACE_DIR = '../shared/traces';
+/** Below this a state has no room for its messages; above 1 MiB a save does not pass through the queue. */
+const STATE_BYTES = { min: 256, max: 1_000_000 };
+
+/** Undefined if help was asked for. @throws UsageError */
+export function readOptions(args: string[]): BenchOptions | undefined {
+  const given = parse(args);
+  if (given.help) return undefined;
+  if (given.trace !== undefined && !existsSync(given.trace)) {
+    throw new UsageError('--trace: there is no such folder');
+  }
+  return {
+    full: given.full ?? false,
+    sizes: (given.sizes ?? DEFAULT_SIZES).split(',').map(stateBytes),
+    traceDir: given.trace ?? (existsSync(DEFAULT_TRACE_DIR) ? DEFAULT_TRACE_DIR : undefined),
+    only: given.only?.split(',').map(contenderName) ?? CONTENDER_NAMES,
+    jsonFile: given.json,
+  };
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      options: {
+        full: { type: 'boolean' },
+        sizes: { type: 'string' },
+        trace: { type: 'string' },
+        only: { type: 'string' },
+        json: { type: 'string' },
+        help: { type: 'boolean' },
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function stateBytes(text: string): number {
+  const bytes = Number(text);
+  if (!Number.isInteger(bytes) || bytes < STATE_BYTES.min || bytes > STATE_BYTES.max) {
+    throw new UsageError(`--sizes: must be whole numbers from ${STATE_BYTES.min} to ${STATE_BYTES.max}`);
+  }
+  return bytes;
+}
+
+function contenderName(text: string): ContenderName {
+  const name = CONTENDER_NAMES.find((known) => known === text);
+  if (!name) throw new UsageError(`--only: must be of ${CONTENDER_NAMES.join(', ')}`);
+  return name;
+}

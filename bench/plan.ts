@@ -1,0 +1,47 @@
+/** How long and how much is measured. A round runs every contender once for every kind of state. */
+export interface Plan {
+  /** Rounds; each figure is the median over them. A later round is left out if it would exceed the budget. */
+  readonly rounds: number;
+  /** Seconds in which no further part of a round begins unless it is expected to end within them. */
+  readonly budgetSeconds: number;
+  /** Milliseconds that savers save, before the queue is drained. */
+  readonly windowMs: number;
+  readonly warmUpMs: number;
+  /** Records, and bytes of states, that a full queue holds, or the ceiling writes, at most. */
+  readonly drainRecords: number;
+  readonly drainBytes: number;
+  /** Jobs of one save each that a full queue holds. */
+  readonly drainJobs: number;
+}
+
+/** Agents that each wait for their save before they go on. */
+export const SAVERS = 64;
+/** Saves under way at once when nobody waits for his own. */
+export const SAVES_IN_FLIGHT = 2000;
+/** Connections of the contenders that write each save by itself. */
+export const POOL_SIZE = 16;
+/** Executions that the saves are spread over. */
+export const EXECUTIONS = 64;
+
+const MIB = 1024 * 1024;
+
+/** Under three minutes in all, with three kinds of states. */
+export const QUICK: Plan = Object.freeze({
+  rounds: 2,
+  budgetSeconds: 160,
+  windowMs: 1500,
+  warmUpMs: 300,
+  drainRecords: 60_000,
+  drainBytes: 128 * MIB,
+  drainJobs: 8000,
+});
+
+export const FULL: Plan = Object.freeze({
+  rounds: 5,
+  budgetSeconds: Number.POSITIVE_INFINITY,
+  windowMs: 10_000,
+  warmUpMs: 1000,
+  drainRecords: 200_000,
+  drainBytes: 512 * MIB,
+  drainJobs: 40_000,
+});
