@@ -64,7 +64,8 @@ export class Place {
       [settings],
     );
     const redisInfo = await this.#redis.info();
-    const redisFact = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(redisInfo)?.[1] ?? 'unknown';
+    const redisFact = (name: string) =>
+      new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(redisInfo)?.[1] ?? 'unknown';
     return {
       ...Object.fromEntries(rows.map(({ name, setting }) => [`postgres_${name}`, setting])),
       redis_version: redisFact('redis_version'),

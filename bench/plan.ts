@@ -29,11 +29,11 @@ const MIB = 1024 * 1024;
 export const QUICK: Plan = Object.freeze({
   rounds: 2,
   budgetSeconds: 160,
-  windowMs: 1500,
+  windowMs: 1200,
   warmUpMs: 300,
   drainRecords: 60_000,
   drainBytes: 128 * MIB,
-  drainJobs: 8000,
+  drainJobs: 5000,
 });
 
 export const FULL: Plan = Object.freeze({
@@ -45,3 +45,11 @@ export const FULL: Plan = Object.freeze({
   drainBytes: 512 * MIB,
   drainJobs: 40_000,
 });
+
+/** How many records a full queue holds, and the ceiling writes. */
+export function queueRecords(
+  { drainRecords, drainBytes }: Plan,
+  { meanBytes }: { meanBytes: number },
+): number {
+  return Math.min(drainRecords, Math.floor(drainBytes / meanBytes));
+}

@@ -28,7 +28,7 @@ export class InvalidCheckpointError extends CheckpointQueueError {
 export class InvalidConfigError extends CheckpointQueueError {
   constructor(
     readonly field: string,
-    problem: string,
+    readonly problem: string,
   ) {
     super('INVALID_CONFIG', `Invalid configuration: ${field} ${problem}`);
   }

@@ -4,10 +4,11 @@ import { type ChunkJob, type EncodableRecord, encodeChunk, executionsOf, jobIdOf
 import { BackpressureError, ClosedError, QueueUnavailableError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { silentLogger } from '../logger.js';
-import { asQueueUnavailable, type RedisConnection, throttledErrorLog } from '../redis/connection.js';
+import { type RedisConnection, throttledErrorLog } from '../redis/connection.js';
 import { before } from '../redis/deadline.js';
 import { jobOptions } from '../redis/job-options.js';
 import type { QueueKeys } from '../redis/queue-keys.js';
+import { untilDeadline } from '../redis/retry.js';
 import { nextSequence, raiseSequence, reserve } from '../redis/sequence.js';
 import { Gathering, type PendingRecord } from './gathering.js';
 import { checkLimits, type Enqueued, type ProducerLimits } from './limits.js';
@@ -25,7 +26,6 @@ export interface ProducerOptions extends ProducerLimits {
 
 /** Adds in flight at once: while they are, later records gather into the next chunk. Four keep Redis busy with 64 savers, and chunks full. */
 const MAX_IN_FLIGHT = 4;
-const RETRY_DELAY_MS = { first: 25, max: 500 };
 /** How often a producer that waits for room in the queue asks again. */
 const ROOM_POLL_MS = 50;
 
@@ -84,11 +84,8 @@ export class Producer {
     if (this.#closed) throw new ClosedError('producer');
     const { connection, keys, enqueueTimeoutMs } = this.#options;
     const deadline = Date.now() + enqueueTimeoutMs;
-    return this.#untilDeadline(
-      () => deadline,
-      async () =>
-        this.#seen(await before(deadline, nextSequence(connection.client, keys), 'taking a sequence')),
-    );
+    const take = () => before(deadline, nextSequence(connection.client, keys), 'taking a sequence');
+    return this.#seen(await untilDeadline(() => deadline, take, 'taking a sequence'));
   }
 
   /** Makes all later sequences, of every producer, higher than this one. @throws QueueUnavailableError */
@@ -97,7 +94,7 @@ export class Producer {
     const deadline = Date.now() + enqueueTimeoutMs;
     const raise = () =>
       before(deadline, raiseSequence(connection.client, keys, above), 'raising the sequence');
-    await this.#untilDeadline(() => deadline, raise);
+    await untilDeadline(() => deadline, raise, 'raising the sequence');
   }
 
   /** Sends what is gathered, then lets go of the queue. Never waits longer than the deadlines. Idempotent. */
@@ -166,7 +163,7 @@ export class Producer {
       Math.max((chunk[0] as PendingRecord).savedAt + enqueueTimeoutMs, this.#noDeadlineBefore);
     let firstSequence: number | undefined;
 
-    return this.#untilDeadline(deadline, async () => {
+    const add = async () => {
       for (;;) {
         const { epoch } = connection;
         const reservation = { records: records.length, payload, executions, maxQueueDepth };
@@ -187,7 +184,8 @@ export class Producer {
         // Had the connection been lost in between, a Redis that restarted could hold the job without its payload.
         if (connection.epoch === epoch) return firstSequence;
       }
-    });
+    };
+    return untilDeadline(deadline, add, 'enqueueing');
   }
 
   async #waitForRoom(): Promise<void> {
@@ -197,19 +195,6 @@ export class Producer {
       throw new ClosedError('producer');
     }
     this.#noDeadlineBefore = Date.now() + this.#options.enqueueTimeoutMs;
-  }
-
-  /** Repeats what fails for reasons of the connection until the deadline. */
-  async #untilDeadline<T>(deadline: () => number, attempt: () => Promise<T>): Promise<T> {
-    for (let wait = RETRY_DELAY_MS.first; ; wait = Math.min(2 * wait, RETRY_DELAY_MS.max)) {
-      try {
-        return await attempt();
-      } catch (error) {
-        if (error instanceof BackpressureError || error instanceof ClosedError) throw error;
-        if (Date.now() + wait >= deadline()) throw asQueueUnavailable(error, 'enqueueing');
-        await delay(wait);
-      }
-    }
   }
 
   #seen(firstSequence: number, count = 1): number {

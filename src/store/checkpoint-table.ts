@@ -12,7 +12,7 @@ import {
   type Scope,
   timestampText,
 } from '../postgres/checkpoint-table.js';
-import { type Database, queryRows } from '../postgres/database.js';
+import { type Database, queryRows, type TextRow } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
 import { migrate } from '../postgres/schema.js';
 import { classifyFailure } from '../postgres/sqlstate.js';
@@ -22,6 +22,8 @@ import {
   type ListOptions,
   newestOfEachId,
 } from './checkpoint-store.js';
+
+const SERIALIZATION_FAILURE = '40001';
 
 /** What a direct write came to. */
 export interface DirectWrite {
@@ -150,8 +152,18 @@ export class CheckpointTable {
     if (checkpoint.executionId !== executionId) throw new CheckpointNotFoundError(id);
   }
 
-  #query(text: string, values: unknown[]) {
-    return this.creatingTables(() => this.database.query(text, values));
+  #query(text: string, values: unknown[]): Promise<TextRow[]> {
+    return this.creatingTables(() => this.#queryWhateverTheIsolation(text, values));
+  }
+
+  /** One statement; where the server's default isolation makes it give way to another one, in a transaction of ours. */
+  async #queryWhateverTheIsolation(text: string, values: unknown[]): Promise<TextRow[]> {
+    try {
+      return await this.database.query(text, values);
+    } catch (error) {
+      if (!(error instanceof DatabaseError) || error.sqlState !== SERIALIZATION_FAILURE) throw error;
+      return this.database.withTransaction((client) => queryRows(client, text, values));
+    }
   }
 
   /** Runs the work; where the tables are missing, creates them and runs it again. */

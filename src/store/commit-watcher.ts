@@ -3,6 +3,7 @@ import { ClosedError, PendingWritesTimeoutError } from '../errors.js';
 import type { RedisConnection } from '../redis/connection.js';
 import { before } from '../redis/deadline.js';
 import { jobIdOfMark, marksOf, type QueueKeys } from '../redis/queue-keys.js';
+import { untilDeadline } from '../redis/retry.js';
 
 /** How a job ended: `done`, it is gone, so all its records are committed; `failed`, it was refused and is kept. */
 export type JobEnd = 'done' | 'failed';
@@ -33,11 +34,16 @@ export class CommitWatcher {
     private readonly keys: QueueKeys,
   ) {}
 
-  /** The jobs that hold acknowledged records of the execution which may not be committed yet. One round trip. */
+  /**
+   * The jobs that hold acknowledged records of the execution which may not be committed yet. One round trip.
+   * @throws QueueUnavailableError
+   */
   async pendingJobs(executionId: string, timeoutMs: number): Promise<string[]> {
-    const work = this.connection.client.zrangebylex(this.keys.marks, ...marksOf(executionId));
-    const marks = await before(Date.now() + timeoutMs, work, 'reading the pending marks');
-    return marks.map(jobIdOfMark);
+    const deadline = Date.now() + timeoutMs;
+    const { client } = this.connection;
+    const doing = 'reading the pending marks';
+    const read = () => before(deadline, client.zrangebylex(this.keys.marks, ...marksOf(executionId)), doing);
+    return (await untilDeadline(() => deadline, read, doing)).map(jobIdOfMark);
   }
 
   /** How the jobs stand now; those that still have work to do are left out. */
@@ -74,6 +80,8 @@ export class CommitWatcher {
     const failed = unique.filter((jobId) => ended.get(jobId) === 'failed');
     const left = unique.filter((jobId) => !ended.has(jobId));
     if (left.length === 0) return failed;
+    // Closed during the look above: nobody would settle the watches.
+    if (this.#closed) throw new ClosedError('store');
     const watches = left.map((jobId) => this.#watch(jobId));
     const timer = this.#expire(watches, timeoutMs);
     try {

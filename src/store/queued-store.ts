@@ -161,7 +161,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
     if (consistency === 'latest' && executionId === undefined) {
       throw new InvalidCheckpointError('executionId', "is needed to load with consistency 'latest'");
     }
-    if (executionId !== undefined) await this.#fence(executionId, options);
+    await this.#fence(executionId ?? '', options);
     return this.#table.load(id);
   }
 

@@ -1,0 +1,113 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type LocalServices, startLocalServices } from '../src/services/local-services.js';
+import { contendersOf } from './contenders/index.js';
+import { gitCommit, machineFacts } from './machine.js';
+import { type BenchOptions, readOptions, USAGE, UsageError } from './options.js';
+import { Place } from './place.js';
+import { FULL, QUICK } from './plan.js';
+import { ratiosOf, tableText, targetsText } from './report.js';
+import { runRounds } from './rounds.js';
+import { generatedStates, type StateSet } from './states.js';
+import { reportTargets } from './targets.js';
+import { traceStates } from './traces.js';
+
+const EXIT = { failed: 1, usage: 2, interrupted: 130 };
+
+class Interrupted extends Error {
+  constructor() {
+    super('interrupted');
+  }
+}
+
+const began = performance.now();
+
+/** Standard output is for the result alone. */
+function say(message: string): void {
+  const seconds = ((performance.now() - began) / 1000).toFixed(0).padStart(4);
+  process.stderr.write(`${seconds} s  ${message}\n`);
+}
+
+async function main(): Promise<void> {
+  const options = readOptions(process.argv.slice(2));
+  if (!options) {
+    console.log(USAGE);
+    return;
+  }
+  const interruption = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      say('interrupted: cleaning up');
+      interruption.abort(new Interrupted());
+    });
+  }
+  const services = await startLocalServices({ onProgress: say, signal: interruption.signal });
+  try {
+    const place = new Place(services);
+    try {
+      await bench(options, services, place, interruption.signal);
+    } finally {
+      await place.remove();
+    }
+  } finally {
+    await services.stop();
+  }
+}
+
+async function bench(
+  options: BenchOptions,
+  services: LocalServices,
+  place: Place,
+  signal: AbortSignal,
+): Promise<void> {
+  const startedAt = new Date().toISOString();
+  const plan = options.full ? FULL : QUICK;
+  const contenders = contendersOf(options.only);
+  const stateSets = await stateSetsOf(options);
+  const results = await runRounds({ contenders, stateSets, plan, place, signal, onProgress: say });
+  const targets = reportTargets(results);
+  const about = new Map(contenders.map((contender) => [contender.name, contender.about]));
+
+  console.log(`\n${tableText(results, about)}\n\n${targetsText(targets)}\n`);
+  const file = options.jsonFile ?? defaultFile(startedAt);
+  await mkdir(dirname(file), { recursive: true });
+  const report = {
+    startedAt,
+    seconds: Math.round((performance.now() - began) / 1000),
+    commit: await gitCommit(),
+    mode: options.full ? 'full' : 'quick',
+    plan: { ...plan, budgetSeconds: Number.isFinite(plan.budgetSeconds) ? plan.budgetSeconds : null },
+    machine: machineFacts(),
+    services: { postgres: services.postgres, redis: services.redis, ...(await place.serverVersions()) },
+    states: stateSets.map(({ name, meanBytes, steps }) => ({ name, meanBytes, different: steps.length })),
+    contenders: Object.fromEntries(about),
+    results: results.map((result) => ({ ...result, ratios: ratiosOf(results, result) })),
+    targets,
+  };
+  await writeFile(file, `${JSON.stringify(report, null, 2)}\n`);
+  say(`figures are in ${file}`);
+}
+
+async function stateSetsOf({ sizes, traceDir }: BenchOptions): Promise<StateSet[]> {
+  const generated = sizes.map(generatedStates);
+  if (traceDir !== undefined) return [...generated, await traceStates(traceDir)];
+  say('no recorded traces: --trace DIR names a folder of them');
+  return generated;
+}
+
+function defaultFile(startedAt: string): string {
+  return fileURLToPath(new URL(`./results/${startedAt.replaceAll(':', '-')}.json`, import.meta.url));
+}
+
+main().catch((error) => {
+  if (error instanceof UsageError) {
+    console.error(`${error.message}\n\n${USAGE}`);
+    process.exitCode = EXIT.usage;
+  } else if (error instanceof Interrupted) {
+    process.exitCode = EXIT.interrupted;
+  } else {
+    console.error(error);
+    process.exitCode = EXIT.failed;
+  }
+});

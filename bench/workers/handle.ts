@@ -1,0 +1,110 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { NO_COMMITS } from '../commits.js';
+import type { Address } from '../place.js';
+import type { FromWorker, Progress, ToWorker, WorkerKind } from './protocol.js';
+
+/** A worker that commits nothing for so long, while something is left, hangs. */
+const STALL_MS = 60_000;
+const LOOK_MS = 1000;
+const PROCESS = fileURLToPath(new URL('./process.ts', import.meta.url));
+
+/** A worker process of ours. Whoever forks it calls `close`, also after a failure. */
+export class WorkerHandle {
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown>;
+  readonly #loaded: Promise<void>;
+  #progress: Progress = { commits: NO_COMMITS, peakRss: 0 };
+  #onMessage: (message: FromWorker) => void = () => {};
+  #failure: Error | undefined;
+
+  private constructor(private readonly kind: WorkerKind) {
+    this.#child = fork(PROCESS, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    this.#ended = once(this.#child, 'exit');
+    this.#child.on('message', (message: FromWorker) => this.#receive(message));
+    this.#child.on('exit', () => this.#receive({ type: 'failed', reason: 'it ended' }));
+    this.#loaded = this.#until('it to load', ({ type }) => type === 'loaded');
+    // Only whoever starts it wants to know.
+    this.#loaded.catch(() => {});
+  }
+
+  /** Starts the process, which loads its programs and waits. */
+  static fork(kind: WorkerKind): WorkerHandle {
+    return new WorkerHandle(kind);
+  }
+
+  get progress(): Progress {
+    return this.#progress;
+  }
+
+  /** Resolves when it takes jobs. */
+  async start(address: Address): Promise<void> {
+    await this.#loaded;
+    this.#send({ type: 'start', kind: this.kind, address });
+    await this.#until('it to start', ({ type }) => type === 'started');
+  }
+
+  /** Resolves when it has committed so many since it was started. */
+  async committed(saves: number, signal: AbortSignal): Promise<Progress> {
+    await this.#until(`${saves} commits`, () => this.#progress.commits.committed >= saves, signal);
+    return this.#progress;
+  }
+
+  /** Lets it finish what it has in hand, then end. */
+  async close(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) this.#send({ type: 'stop' });
+    await this.#ended;
+  }
+
+  /** Ends it at once. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#ended;
+  }
+
+  #send(message: ToWorker): void {
+    // The callback takes the error of a process that is gone; its `exit` tells.
+    this.#child.send(message, () => {});
+  }
+
+  #receive(message: FromWorker): void {
+    if (message.type === 'progress') this.#progress = message.progress;
+    if (message.type === 'failed') this.#failure = new Error(`${this.kind} worker: ${message.reason}`);
+    this.#onMessage(message);
+  }
+
+  /** Waits for a message; one wait at a time. */
+  async #until(what: string, done: (message: FromWorker) => boolean, signal?: AbortSignal): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    let abort: (() => void) | undefined;
+    let seen = this.#progress.commits.committed;
+    let movedAt = Date.now();
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const look = (message: FromWorker) => {
+          if (done(message)) resolve();
+          else if (this.#failure) reject(this.#failure);
+        };
+        this.#onMessage = look;
+        look({ type: 'progress', progress: this.#progress });
+        abort = () => reject(signal?.reason);
+        if (signal?.aborted) abort();
+        signal?.addEventListener('abort', abort);
+        timer = setInterval(() => {
+          if (this.#progress.commits.committed !== seen) movedAt = Date.now();
+          seen = this.#progress.commits.committed;
+          if (Date.now() - movedAt > STALL_MS) {
+            reject(
+              new Error(`${this.kind} worker: waited for ${what}, but nothing came (${seen} committed)`),
+            );
+          }
+        }, LOOK_MS);
+      });
+    } finally {
+      clearInterval(timer);
+      if (abort) signal?.removeEventListener('abort', abort);
+      this.#onMessage = () => {};
+    }
+  }
+}

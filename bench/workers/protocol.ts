@@ -1,0 +1,30 @@
+import type { Commits } from '../commits.js';
+import type { Address } from '../place.js';
+
+/** What a worker process commits: chunks of our pipeline, or one save a job. */
+export type WorkerKind = 'pipeline' | 'job-per-save';
+
+/** From the benchmark to its worker process. */
+export type ToWorker = { type: 'start'; kind: WorkerKind; address: Address } | { type: 'stop' };
+
+/** How far a worker process has come since it was started. */
+export interface Progress {
+  readonly commits: Commits;
+  /** The most resident memory that was seen, in bytes. */
+  readonly peakRss: number;
+}
+
+/** From a worker process to the benchmark. */
+export type FromWorker =
+  | { type: 'loaded' }
+  | { type: 'started' }
+  | { type: 'progress'; progress: Progress }
+  | { type: 'failed'; reason: string };
+
+/** A worker of either kind, running. */
+export interface RunningWorker {
+  close(): Promise<void>;
+}
+
+/** Begins to take jobs; tells each commit. */
+export type StartWorker = (address: Address, committed: (saves: number) => void) => Promise<RunningWorker>;

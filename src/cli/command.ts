@@ -1,0 +1,102 @@
+import { type Config, loadConfig } from '../config.js';
+import { CheckpointQueueError } from '../errors.js';
+
+/** Options that every command has. */
+export interface CommonOptions {
+  json?: boolean;
+}
+
+/** What a command works with. It is closed when the command ends, fails or is interrupted. */
+export interface CommandContext {
+  readonly config: Config;
+  readonly json: boolean;
+  /** Aborted by Ctrl-C and SIGTERM. */
+  readonly signal: AbortSignal;
+  /** Prints the result: the value as one line of JSON with `--json`, else the text. */
+  print(value: unknown, text: string | (() => string)): void;
+  /** Something to close at the end, the last one first. */
+  closing<T extends { close(): Promise<void> }>(resource: T): T;
+}
+
+const EXIT_INTERRUPTED = 130;
+const EXIT_USAGE = 2;
+const EXIT_FAILURE = 1;
+
+/** Runs the body of a command: settings, interruption, closing, errors and exit code are the same for all. */
+export async function runCommand(
+  options: CommonOptions,
+  body: (context: CommandContext) => Promise<void>,
+): Promise<void> {
+  const json = options.json ?? false;
+  const interruption = new AbortController();
+  const interrupt = () => interruption.abort();
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  const resources: { close(): Promise<void> }[] = [];
+  try {
+    await body({
+      config: loadConfig(),
+      json,
+      signal: interruption.signal,
+      print: (value, text) =>
+        writeLine(json ? JSON.stringify(value) : typeof text === 'string' ? text : text()),
+      closing: (resource) => {
+        resources.push(resource);
+        return resource;
+      },
+    });
+  } catch (error) {
+    failCommand(error, json);
+  } finally {
+    for (const resource of resources.reverse()) await resource.close();
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+    if (interruption.signal.aborted) process.exitCode = EXIT_INTERRUPTED;
+  }
+}
+
+/** An expected failure of a command: said in one line, with exit code 1. */
+export class CommandError extends CheckpointQueueError {
+  constructor(message: string, code = 'COMMAND_FAILED') {
+    super(code, message);
+  }
+}
+
+/** Wrong usage: exit code 2. */
+export class UsageError extends CheckpointQueueError {
+  constructor(
+    readonly field: string,
+    problem: string,
+  ) {
+    super('USAGE', `${field} ${problem}`);
+  }
+}
+
+export function writeLine(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** A note for people, beside the result. */
+export function note(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** Says what went wrong and sets the exit code. */
+export function failCommand(error: unknown, json: boolean): void {
+  const { code, message, field } = describe(error);
+  process.exitCode = code === 'INVALID_CONFIG' || code === 'USAGE' ? EXIT_USAGE : EXIT_FAILURE;
+  note(json ? JSON.stringify({ error: { code, message, ...(field && { field }) } }) : `ckpt: ${message}`);
+  if (/^(debug|trace)$/.test(process.env.CKPT_LOG_LEVEL ?? '') && error instanceof Error)
+    note(error.stack ?? '');
+}
+
+function describe(error: unknown): { code: string; message: string; field?: string } {
+  if (error instanceof CheckpointQueueError) {
+    return {
+      code: error.code,
+      message: error.message,
+      ...('field' in error && { field: String(error.field) }),
+    };
+  }
+  if (error instanceof Error)
+    return { code: (error as { code?: string }).code ?? 'UNEXPECTED', message: error.message };
+  return { code: 'UNEXPECTED', message: 'unknown error' };
+}

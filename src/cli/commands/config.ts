@@ -1,0 +1,32 @@
+import type { Command } from 'commander';
+import { type Config, redactUrl, SETTINGS } from '../../config.js';
+import { textTable } from '../checkpoint-text.js';
+import { type CommonOptions, runCommand } from '../command.js';
+
+export function registerConfig(program: Command): void {
+  program
+    .command('config')
+    .description('print the settings in force; passwords are not shown')
+    .option('--json', 'print JSON')
+    .action((options: CommonOptions) =>
+      runCommand(options, async ({ config, print }) => {
+        const shown = Object.entries(SETTINGS).map(([name, { env, meaning }]) => ({
+          env,
+          value: shownValue(config, name as keyof Config),
+          meaning,
+        }));
+        print(Object.fromEntries(shown.map(({ env, value }) => [env, value])), () =>
+          textTable(
+            ['variable', 'value', 'meaning'],
+            shown.map(({ env, value, meaning }) => [env, String(value ?? '(not set)'), meaning]),
+          ),
+        );
+      }),
+    );
+}
+
+function shownValue(config: Config, name: keyof Config): string | number | null {
+  const value = config[name];
+  if (value === undefined) return null;
+  return name === 'redis' || name === 'postgres' ? redactUrl(String(value)) : value;
+}

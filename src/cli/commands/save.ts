@@ -1,0 +1,113 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import cliProgress from 'cli-progress';
+import type { Command } from 'commander';
+import { serializeCheckpoint } from '../../checkpoint.js';
+import { InvalidCheckpointError } from '../../errors.js';
+import type { QueuedCheckpointStore } from '../../store/queued-store.js';
+import { checkpointOfLine } from '../checkpoint-lines.js';
+import { type CommandContext, CommandError, type CommonOptions, note, runCommand } from '../command.js';
+import { openQueuedStore } from '../stores.js';
+
+interface SaveCommandOptions extends CommonOptions {
+  wait?: boolean;
+  skipBad?: boolean;
+}
+
+interface SaveResult {
+  saved: number;
+  bad: number;
+}
+
+/** Saves that are not acknowledged yet: enough for full chunks, and the bound of this command's memory. */
+const MAX_IN_FLIGHT = 1000;
+
+export function registerSave(program: Command): void {
+  program
+    .command('save <file>')
+    .description('save checkpoints from a file of JSON lines, or from standard input (-)')
+    .option('--wait', 'until PostgreSQL has them')
+    .option('--skip-bad', 'go on after a line that is not a checkpoint (exit code 1 in the end)')
+    .option('--json', 'print JSON')
+    .action((file: string, options: SaveCommandOptions) =>
+      runCommand(options, async (context) => {
+        const { input, bytes } = await openInput(file);
+        const store = openQueuedStore(context);
+        const result = await saveLines(context, store, input, { bytes, skipBad: options.skipBad ?? false });
+        if (options.wait) await store.flush();
+        const state = options.wait ? 'committed' : 'acknowledged';
+        context.print({ ...result, state }, `${result.saved} saves ${state}`);
+        if (result.bad > 0)
+          throw new CommandError(`${result.bad} line(s) were no checkpoints and were left out`);
+      }),
+    );
+}
+
+async function openInput(file: string): Promise<{ input: Readable; bytes?: number }> {
+  if (file === '-') return { input: process.stdin };
+  const { size } = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    throw new CommandError(`cannot read ${file}: ${error.code}`, 'CANNOT_READ');
+  });
+  return { input: createReadStream(file), bytes: size };
+}
+
+async function saveLines(
+  { signal, json }: CommandContext,
+  store: QueuedCheckpointStore,
+  input: Readable,
+  { bytes, skipBad }: { bytes?: number; skipBad: boolean },
+): Promise<SaveResult> {
+  const bar = bytes !== undefined && process.stderr.isTTY && !json ? progressBar(bytes) : undefined;
+  const result: SaveResult = { saved: 0, bad: 0 };
+  const inFlight = new Set<Promise<void>>();
+  let failure: unknown;
+  let lineNumber = 0;
+  try {
+    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+      if (signal.aborted || failure) break;
+      lineNumber++;
+      bar?.increment(Buffer.byteLength(line) + 1);
+      if (line.trim() === '') continue;
+      try {
+        const checkpoint = checkpointOfLine(line);
+        serializeCheckpoint(checkpoint);
+        const saving = store.save(checkpoint).then(
+          () => {
+            result.saved++;
+            inFlight.delete(saving);
+          },
+          (error: unknown) => {
+            failure ??= error;
+            inFlight.delete(saving);
+          },
+        );
+        inFlight.add(saving);
+      } catch (error) {
+        if (!(error instanceof InvalidCheckpointError)) throw error;
+        result.bad++;
+        note(`line ${lineNumber}: ${error.message}`);
+        if (!skipBad)
+          failure = new CommandError(`stopped at line ${lineNumber}; --skip-bad would go on`, error.code);
+      }
+      if (inFlight.size >= MAX_IN_FLIGHT) await Promise.race(inFlight);
+    }
+    await Promise.all(inFlight);
+  } finally {
+    bar?.stop();
+    input.destroy();
+  }
+  if (failure || signal.aborted) note(`${result.saved} saves were acknowledged before`);
+  if (failure) throw failure;
+  return result;
+}
+
+function progressBar(bytes: number): cliProgress.SingleBar {
+  const bar = new cliProgress.SingleBar(
+    { format: 'saving {bar} {percentage}%', stream: process.stderr, hideCursor: true },
+    cliProgress.Presets.shades_classic,
+  );
+  bar.start(bytes, 0);
+  return bar;
+}

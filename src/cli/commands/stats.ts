@@ -1,0 +1,108 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { withServices } from '../../config.js';
+import { DatabaseError } from '../../errors.js';
+import { Database } from '../../postgres/database.js';
+import { tableNames } from '../../postgres/identifiers.js';
+import { RedisConnection } from '../../redis/connection.js';
+import { queueKeys } from '../../redis/queue-keys.js';
+import { type QueueStats, readQueueStats } from '../../redis/queue-stats.js';
+import { CheckpointTable } from '../../store/checkpoint-table.js';
+import { textTable } from '../checkpoint-text.js';
+import { type CommandContext, type CommonOptions, runCommand, writeLine } from '../command.js';
+import { wholeNumber } from '../stores.js';
+
+interface Stats extends QueueStats {
+  /** PostgreSQL's estimate; null while it cannot be reached. */
+  rows: number | null;
+  at: string;
+}
+
+const DEFAULT_WATCH_SECONDS = '2';
+
+export function registerStats(program: Command): void {
+  program
+    .command('stats')
+    .description('queue counts, age of the oldest waiting save, rows')
+    .option('--watch [seconds]', 'again and again, with rates, until Ctrl-C')
+    .option('--json', 'print JSON; with --watch one object a line')
+    .action((options: CommonOptions & { watch?: string | true }) =>
+      runCommand(options, async (context) => {
+        const read = openStats(context);
+        if (options.watch === undefined) {
+          const stats = await read();
+          context.print(stats, () => statsText(stats));
+          return;
+        }
+        const seconds = options.watch === true ? DEFAULT_WATCH_SECONDS : options.watch;
+        await watch(context, read, wholeNumber('--watch', seconds, 1, 3600) * 1000);
+      }),
+    );
+}
+
+function openStats({ config, closing }: CommandContext): () => Promise<Stats> {
+  const { redis, postgres } = withServices(config);
+  const keys = queueKeys(config);
+  const connection = new RedisConnection(redis, 'commands');
+  closing({ close: async () => connection.close() });
+  const table = new CheckpointTable(closing(new Database(postgres)), tableNames(config));
+  return async () => ({
+    at: new Date().toISOString(),
+    ...(await readQueueStats(connection, keys)),
+    rows: await rowsOf(table),
+  });
+}
+
+async function rowsOf(table: CheckpointTable): Promise<number | null> {
+  try {
+    return await table.estimatedRows();
+  } catch (error) {
+    // The queue is what matters most while PostgreSQL is away.
+    if (error instanceof DatabaseError) return null;
+    throw error;
+  }
+}
+
+async function watch(context: CommandContext, read: () => Promise<Stats>, intervalMs: number): Promise<void> {
+  let previous: Stats | undefined;
+  while (!context.signal.aborted) {
+    const stats = await read();
+    const perSecond = previous && rateBetween(previous, stats);
+    if (context.json) writeLine(JSON.stringify({ ...stats, ...(perSecond !== undefined && { perSecond }) }));
+    else writeLine(`${process.stdout.isTTY ? '\x1b[2J\x1b[H' : ''}${statsText(stats, perSecond)}\n`);
+    previous = stats;
+    await delay(intervalMs, undefined, { signal: context.signal }).catch(() => {});
+  }
+}
+
+function rateBetween(before: Stats, after: Stats): number {
+  const seconds = (Date.parse(after.at) - Date.parse(before.at)) / 1000;
+  return Math.round((after.counters.committed - before.counters.committed) / seconds);
+}
+
+function statsText(
+  { waiting, active, delayed, failed, oldestAgeMs, counters, rows }: Stats,
+  perSecond?: number,
+): string {
+  const { committed, superseded, deleted, batches } = counters;
+  return textTable(
+    ['', ''],
+    [
+      ['jobs waiting', String(waiting)],
+      ['jobs active', String(active)],
+      ['jobs delayed', String(delayed)],
+      ['jobs failed', failed === 0 ? '0' : `${failed}  (refused by PostgreSQL, or not readable; kept)`],
+      ['oldest save waiting', oldestAgeMs === undefined ? 'none' : `${(oldestAgeMs / 1000).toFixed(1)} s`],
+      ['committed', perSecond === undefined ? String(committed) : `${committed}  (${perSecond}/s)`],
+      ['superseded', String(superseded)],
+      ['deleted', String(deleted)],
+      [
+        'batches',
+        batches === 0
+          ? '0'
+          : `${batches}  (mean ${Math.round((committed + superseded + deleted) / batches)} records)`,
+      ],
+      ['rows, about', rows === null ? 'PostgreSQL cannot be reached' : String(rows)],
+    ],
+  ).trimStart();
+}

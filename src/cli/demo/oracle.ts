@@ -1,0 +1,73 @@
+import { createHash } from 'node:crypto';
+import type { Checkpoint } from '../../checkpoint.js';
+import type { CheckpointStore } from '../../store/checkpoint-store.js';
+
+type Comparable = Pick<
+  Checkpoint<unknown>,
+  'id' | 'executionId' | 'nodeName' | 'state' | 'metadata' | 'version'
+> & {
+  timestamp: Date;
+};
+
+export interface Verification {
+  /** Checkpoints that were acknowledged and are not stored. */
+  missing: number;
+  /** Checkpoints that are stored otherwise than they were saved last. */
+  stale: number;
+}
+
+/** Checkpoints read at a time, so that an execution of any length is verified in little memory. */
+const PAGE = 100;
+
+/** Remembers, outside of Redis and PostgreSQL, what was acknowledged: a digest of the newest save of each id. */
+export class Oracle {
+  readonly #executions = new Map<string, Map<string, { version: number; digest: string }>>();
+
+  get executions(): number {
+    return this.#executions.size;
+  }
+
+  /** The save was acknowledged. Saves of one id are to be told in their order. */
+  acknowledged(checkpoint: Comparable): void {
+    const { executionId, id, version } = checkpoint;
+    const expected = this.#executions.get(executionId) ?? new Map();
+    this.#executions.set(executionId, expected);
+    if ((expected.get(id)?.version ?? 0) <= version)
+      expected.set(id, { version, digest: digestOf(checkpoint) });
+  }
+
+  /** Reads every execution back and compares each checkpoint. Calls `onExecution` after each. */
+  async verify(store: CheckpointStore, onExecution: () => void, signal?: AbortSignal): Promise<Verification> {
+    const sum: Verification = { missing: 0, stale: 0 };
+    for (const [executionId, expected] of this.#executions) {
+      if (signal?.aborted) break;
+      const found = new Map<string, string>();
+      for (let after: string | undefined; ; ) {
+        const page = await store.list(executionId, { limit: PAGE, after });
+        for (const checkpoint of page) found.set(checkpoint.id, digestOf(checkpoint));
+        if (page.length < PAGE) break;
+        after = page.at(-1)?.id;
+      }
+      for (const [id, { digest }] of expected) {
+        if (!found.has(id)) sum.missing++;
+        else if (found.get(id) !== digest) sum.stale++;
+      }
+      onExecution();
+    }
+    return sum;
+  }
+}
+
+function digestOf({ id, executionId, nodeName, state, metadata, timestamp, version }: Comparable): string {
+  const fields = [id, executionId, nodeName, state, metadata, timestamp.getTime(), version];
+  return createHash('sha256').update(canonicalJson(fields)).digest('base64');
+}
+
+/** Equal for equal values: JSONB keeps the keys of an object in an order of its own. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+}

@@ -1,0 +1,51 @@
+import { required, withServices } from '../config.js';
+import type { CheckpointStore, ReadOptions } from '../store/checkpoint-store.js';
+import { PostgresCheckpointStore } from '../store/postgres-store.js';
+import { QueuedCheckpointStore } from '../store/queued-store.js';
+import { type CommandContext, UsageError } from './command.js';
+
+/** Options of the commands that read. */
+export interface ReadCommandOptions {
+  consistency?: string;
+  timeoutMs?: string;
+  json?: boolean;
+}
+
+export function openQueuedStore({ config, closing }: CommandContext): QueuedCheckpointStore {
+  return closing(new QueuedCheckpointStore(withServices(config)));
+}
+
+/** Reading what is committed needs PostgreSQL alone; the latest state needs Redis as well. */
+export function openForReading(
+  context: CommandContext,
+  options: ReadCommandOptions,
+): [CheckpointStore, ReadOptions] {
+  const { consistency = 'committed', timeoutMs } = options;
+  if (consistency !== 'committed' && consistency !== 'latest') {
+    throw new UsageError('--consistency', 'must be committed or latest');
+  }
+  const readOptions: ReadOptions = {
+    consistency,
+    ...(timeoutMs !== undefined && { timeoutMs: wholeNumber('--timeout-ms', timeoutMs) }),
+  };
+  if (consistency === 'latest') return [openQueuedStore(context), readOptions];
+  const { schema, table } = context.config;
+  const postgres = required(context.config, 'postgres');
+  return [context.closing(new PostgresCheckpointStore({ postgres, schema, table })), readOptions];
+}
+
+/** @throws UsageError naming the option. */
+export function wholeNumber(
+  option: string,
+  text: string,
+  minimum = 0,
+  maximum = Number.MAX_SAFE_INTEGER,
+): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < minimum || value > maximum) {
+    const range =
+      maximum === Number.MAX_SAFE_INTEGER ? `of at least ${minimum}` : `from ${minimum} to ${maximum}`;
+    throw new UsageError(option, `must be a whole number ${range}`);
+  }
+  return value;
+}

@@ -1,0 +1,265 @@
+import { z } from 'zod';
+import { InvalidConfigError } from './errors.js';
+import { parseDsn } from './postgres/dsn.js';
+import { tableNames } from './postgres/identifiers.js';
+import { DEFAULT_LIMITS } from './producer/limits.js';
+import { checkedUrl } from './redis/connection.js';
+import { DEFAULT_PREFIX, DEFAULT_QUEUE, queueKeys } from './redis/queue-keys.js';
+import { WRITER_DEFAULTS } from './writer/writer-options.js';
+
+interface Setting<T> {
+  /** Environment variable. */
+  readonly env: string;
+  readonly schema: z.ZodType<T>;
+  readonly default: T;
+  readonly meaning: string;
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+/** Every setting once: its variable, check, default and meaning. `ckpt config` and the README's table come from here. */
+export const SETTINGS = {
+  redis: setting(
+    'REDIS_URL',
+    valid((text) => checkedUrl(text)),
+    undefined,
+    'Redis, as `redis://host:6379`',
+  ),
+  postgres: setting(
+    'DATABASE_URL',
+    valid(parseDsn),
+    undefined,
+    'PostgreSQL, as `postgresql://user:password@host/db`',
+  ),
+  queue: setting(
+    'CKPT_QUEUE',
+    valid((queue) => queueKeys({ queue })),
+    DEFAULT_QUEUE,
+    'BullMQ queue',
+  ),
+  prefix: setting(
+    'CKPT_PREFIX',
+    valid((prefix) => queueKeys({ prefix })),
+    DEFAULT_PREFIX,
+    'key prefix in Redis; for a cluster a hash tag, `{ckpt}`',
+  ),
+  schema: setting(
+    'CKPT_SCHEMA',
+    valid((schema) => tableNames({ schema })),
+    'public',
+    'schema of the tables',
+  ),
+  table: setting(
+    'CKPT_TABLE',
+    valid((table) => tableNames({ table })),
+    'checkpoints',
+    'name of the checkpoint table',
+  ),
+  logLevel: setting(
+    'CKPT_LOG_LEVEL',
+    z.enum(LOG_LEVELS),
+    'info',
+    `log of the worker: ${LOG_LEVELS.join(', ')}`,
+  ),
+  shutdownDeadlineMs: setting(
+    'CKPT_SHUTDOWN_DEADLINE_MS',
+    whole(0, 3_600_000),
+    10_000,
+    'a stopping worker commits what it has until then; the rest goes back to the queue',
+  ),
+  concurrency: setting(
+    'CKPT_CONCURRENCY',
+    whole(1, 1000),
+    WRITER_DEFAULTS.concurrency,
+    'chunks in a worker’s hands at once; bounds its memory',
+  ),
+  maxBatchRecords: setting(
+    'CKPT_BATCH_RECORDS',
+    whole(1, 1_000_000),
+    WRITER_DEFAULTS.maxBatchRecords,
+    'records at which a batch is closed',
+  ),
+  maxBatchBytes: setting(
+    'CKPT_BATCH_BYTES',
+    whole(1, 2 ** 29),
+    WRITER_DEFAULTS.maxBatchBytes,
+    'bytes at which a batch is closed',
+  ),
+  lingerMs: setting(
+    'CKPT_LINGER_MS',
+    whole(0, 60_000),
+    WRITER_DEFAULTS.lingerMs,
+    'how long a batch that is not full waits for more',
+  ),
+  maxConcurrentBatches: setting(
+    'CKPT_MAX_CONCURRENT_BATCHES',
+    whole(1, 64),
+    WRITER_DEFAULTS.maxConcurrentBatches,
+    'transactions in flight in a worker',
+  ),
+  enqueueTimeoutMs: setting(
+    'CKPT_ENQUEUE_TIMEOUT_MS',
+    whole(1, 300_000),
+    DEFAULT_LIMITS.enqueueTimeoutMs,
+    'a save is acknowledged, or fails, within this time',
+  ),
+  maxChunkRecords: setting(
+    'CKPT_CHUNK_RECORDS',
+    whole(1, 1000),
+    DEFAULT_LIMITS.maxChunkRecords,
+    'records in one job, at most',
+  ),
+  maxChunkBytes: setting(
+    'CKPT_CHUNK_BYTES',
+    whole(1, 2 ** 29),
+    DEFAULT_LIMITS.maxChunkBytes,
+    'bytes at which a chunk is closed',
+  ),
+  maxPendingBytes: setting(
+    'CKPT_MAX_PENDING_BYTES',
+    whole(1, 2 ** 40),
+    DEFAULT_LIMITS.maxPendingBytes,
+    'memory of a producer for saves that Redis has not taken',
+  ),
+  maxQueueDepth: setting(
+    'CKPT_MAX_QUEUE_DEPTH',
+    whole(0, 2 ** 40),
+    DEFAULT_LIMITS.maxQueueDepth,
+    'jobs that may wait; 0: no limit',
+  ),
+  onQueueFull: setting(
+    'CKPT_ON_QUEUE_FULL',
+    z.enum(['reject', 'wait']),
+    DEFAULT_LIMITS.onQueueFull,
+    'at that depth: `reject` or `wait`',
+  ),
+  onQueueUnavailable: setting(
+    'CKPT_ON_QUEUE_UNAVAILABLE',
+    z.enum(['reject', 'write-through']),
+    'reject',
+    'without Redis: `reject`, or `write-through` to PostgreSQL',
+  ),
+  maxQueuedBytes: setting(
+    'CKPT_MAX_QUEUED_BYTES',
+    whole(1, 2 ** 29),
+    1024 * 1024,
+    'a larger checkpoint goes straight to PostgreSQL',
+  ),
+};
+
+type Settings = typeof SETTINGS;
+type Value<S> = S extends Setting<infer T> ? T : never;
+
+/** The values of all settings, named as the options of the stores and of `CheckpointWriter`. */
+export type Config = { readonly [Name in keyof Settings]: Value<Settings[Name]> };
+/** A configuration with both services. */
+export type ConnectedConfig = Config & { readonly redis: string; readonly postgres: string };
+
+/** Read by `src/services`, not a setting of the product. */
+const FOREIGN_VARIABLES = new Set(['CKPT_NO_INSTALL']);
+
+/**
+ * The environment as a frozen configuration. An empty variable counts as not set.
+ * @throws InvalidConfigError that tells every problem at once and repeats no value
+ */
+export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  const problems: { field: string; problem: string }[] = unknownVariables(env);
+  const values: Record<string, unknown> = {};
+  for (const [name, { env: variable, schema, default: fallback }] of Object.entries(SETTINGS)) {
+    const text = env[variable];
+    if (text === undefined || text === '') {
+      values[name] = fallback;
+      continue;
+    }
+    const parsed = schema.safeParse(text);
+    if (parsed.success) values[name] = parsed.data;
+    else problems.push({ field: variable, problem: parsed.error.issues[0]?.message ?? 'is not valid' });
+  }
+  const [first, ...others] = problems;
+  if (first) {
+    const more = others.map(({ field, problem }) => `; ${field} ${problem}`).join('');
+    throw new InvalidConfigError(first.field, first.problem + more);
+  }
+  return Object.freeze(values) as Config;
+}
+
+/** @throws InvalidConfigError that says which variable is missing and what to do. */
+export function withServices(config: Config): ConnectedConfig {
+  return { ...config, postgres: required(config, 'postgres'), redis: required(config, 'redis') };
+}
+
+/** The URL of a service. @throws InvalidConfigError if it is not set */
+export function required(config: Config, name: 'postgres' | 'redis'): string {
+  const url = config[name];
+  if (url !== undefined) return url;
+  const { env, meaning } = SETTINGS[name];
+  throw new InvalidConfigError(env, `is not set (${meaning}). To try without any services: ckpt demo`);
+}
+
+/** A URL that may be shown: its password and every parameter that could hold one are replaced. */
+export function redactUrl(text: string): string {
+  const url = new URL(text);
+  if (url.password) url.password = '***';
+  for (const name of url.searchParams.keys()) {
+    if (/pass|secret|token|key/i.test(name)) url.searchParams.set(name, '***');
+  }
+  return url.toString();
+}
+
+function setting<T>(env: string, schema: z.ZodType<T>, fallback: T, meaning: string): Setting<T>;
+function setting<T>(
+  env: string,
+  schema: z.ZodType<T>,
+  fallback: undefined,
+  meaning: string,
+): Setting<T | undefined>;
+function setting<T>(env: string, schema: z.ZodType<T>, fallback: T | undefined, meaning: string) {
+  return { env, schema, default: fallback, meaning };
+}
+
+function whole(minimum: number, maximum: number): z.ZodType<number> {
+  const message = `must be a whole number from ${minimum} to ${maximum}`;
+  return z
+    .string()
+    .regex(/^\d+$/, message)
+    .transform(Number)
+    .refine((value) => value >= minimum && value <= maximum, message) as unknown as z.ZodType<number>;
+}
+
+/** Text that a function of ours accepts; its error's words become the problem, without the field it would name. */
+function valid(check: (text: string) => unknown): z.ZodType<string> {
+  return z.string().superRefine((text, context) => {
+    try {
+      check(text);
+    } catch (error) {
+      if (!(error instanceof InvalidConfigError)) throw error;
+      context.addIssue({ code: 'custom', message: error.problem });
+    }
+  });
+}
+
+function unknownVariables(env: NodeJS.ProcessEnv): { field: string; problem: string }[] {
+  const known = Object.values(SETTINGS).map((s) => s.env);
+  return Object.keys(env)
+    .filter((name) => name.startsWith('CKPT_') && !known.includes(name) && !FOREIGN_VARIABLES.has(name))
+    .map((field) => ({ field, problem: `is not a setting; did you mean ${nearest(field, known)}?` }));
+}
+
+function nearest(name: string, candidates: readonly string[]): string {
+  const [best] = [...candidates].sort((a, b) => distance(name, a) - distance(name, b));
+  return best as string;
+}
+
+/** Levenshtein's edit distance. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substituted = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(substituted, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}

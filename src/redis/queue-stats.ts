@@ -1,0 +1,46 @@
+import { Queue } from 'bullmq';
+import type { RedisConnection } from './connection.js';
+import { type QueueCounters, readCounters } from './counters.js';
+import { before } from './deadline.js';
+import type { QueueKeys } from './queue-keys.js';
+
+/** The queue at one moment. */
+export interface QueueStats {
+  /** Jobs by state; each holds one chunk. */
+  waiting: number;
+  active: number;
+  delayed: number;
+  failed: number;
+  /** Age of the oldest acknowledged save that is not committed, in milliseconds; undefined if there is none. */
+  oldestAgeMs: number | undefined;
+  counters: QueueCounters;
+}
+
+const TIMEOUT_MS = 5000;
+
+/** @throws QueueUnavailableError */
+export async function readQueueStats(connection: RedisConnection, keys: QueueKeys): Promise<QueueStats> {
+  const { client } = connection;
+  const queue = new Queue(keys.queue, { prefix: keys.prefix, connection: client, skipMetasUpdate: true });
+  queue.on('error', () => {}); // reported by the calls below
+  const read = async (): Promise<QueueStats> => {
+    const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
+    const [, oldest] = (await client.call('ZRANGE', keys.chunks, 0, 0, 'WITHSCORES')) as string[];
+    const [seconds, microseconds] = await client.time();
+    const nowMs = Number(seconds) * 1000 + Number(microseconds) / 1000;
+    return {
+      waiting: counts.waiting ?? 0,
+      active: counts.active ?? 0,
+      delayed: counts.delayed ?? 0,
+      failed: counts.failed ?? 0,
+      // A sequence is the time in µs at which Redis gave it out.
+      oldestAgeMs: oldest === undefined ? undefined : Math.max(0, Math.round(nowMs - Number(oldest) / 1000)),
+      counters: await readCounters(client, keys),
+    };
+  };
+  try {
+    return await before(Date.now() + TIMEOUT_MS, read(), 'reading the queue');
+  } finally {
+    await queue.close();
+  }
+}

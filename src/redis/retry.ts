@@ -1,0 +1,28 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { BackpressureError, ClosedError } from '../errors.js';
+import { asQueueUnavailable } from './connection.js';
+
+const RETRY_DELAY_MS = { first: 25, max: 500 };
+
+/**
+ * Repeats what fails for reasons of the connection until the deadline: a connection for commands fails at once while Redis
+ * is away, or is not connected yet.
+ *
+ * @param deadline in the milliseconds of `Date.now()`; asked again at each failure, for it may move
+ * @throws QueueUnavailableError at the deadline; BackpressureError and ClosedError at once
+ */
+export async function untilDeadline<T>(
+  deadline: () => number,
+  attempt: () => Promise<T>,
+  doing: string,
+): Promise<T> {
+  for (let wait = RETRY_DELAY_MS.first; ; wait = Math.min(2 * wait, RETRY_DELAY_MS.max)) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (error instanceof BackpressureError || error instanceof ClosedError) throw error;
+      if (Date.now() + wait >= deadline()) throw asQueueUnavailable(error, doing);
+      await delay(wait);
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import { pathToFileURL } from 'node:url';
+import { pino } from 'pino';
+import { type ConnectedConfig, loadConfig, withServices } from '../src/config.js';
+import { CheckpointQueueError } from '../src/errors.js';
+import { CheckpointWriter, type WriterStats } from '../src/writer/checkpoint-writer.js';
+
+/** What a worker tells a parent that started it with an IPC channel: when it takes jobs, and what it has written. */
+export type WorkerMessage = { type: 'ready' } | { type: 'stats'; stats: WriterStats };
+/** What such a parent may ask. */
+export type WorkerRequest = { type: 'stats' };
+
+const SIGNAL_EXIT_CODE = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/**
+ * One worker replica as a process: logs JSON lines to standard output and runs until SIGTERM or SIGINT, then commits what
+ * it has within the deadline. A second signal ends it at once, which loses nothing either: its jobs come back when their
+ * locks expire. Resolves when the writer is closed.
+ */
+export async function runWorker(config: ConnectedConfig): Promise<void> {
+  const logger = pino({ name: 'checkpoint-worker', level: config.logLevel });
+  const writer = new CheckpointWriter({ ...config, logger });
+  const stopped = new Promise<void>((resolve, reject) => {
+    let stopping = false;
+    const stop = (reason: string) => {
+      stopping = true;
+      logger.info({ reason, deadlineMs: config.shutdownDeadlineMs }, 'stopping');
+      writer.close({ deadlineMs: config.shutdownDeadlineMs }).then(resolve, reject);
+    };
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(signal, () => (stopping ? process.exit(SIGNAL_EXIT_CODE[signal]) : stop(signal)));
+    }
+    process.on('disconnect', () => stopping || stop('parent is gone'));
+  });
+  answerParent(writer);
+  await writer.start();
+  tellParent({ type: 'ready' });
+  await stopped;
+  tellParent({ type: 'stats', stats: writer.stats });
+  process.removeAllListeners('disconnect');
+  if (process.connected) process.disconnect();
+}
+
+function answerParent(writer: CheckpointWriter): void {
+  if (!process.send) return;
+  process.on('message', (request: WorkerRequest) => {
+    if (request?.type === 'stats') tellParent({ type: 'stats', stats: writer.stats });
+  });
+}
+
+function tellParent(message: WorkerMessage): void {
+  if (process.connected) process.send?.(message);
+}
+
+// Started as a program of its own, as the container image does, and not through `ckpt worker`.
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  try {
+    await runWorker(withServices(loadConfig()));
+  } catch (error) {
+    const code = error instanceof CheckpointQueueError ? error.code : 'UNEXPECTED';
+    console.error(`checkpoint-worker: ${code}: ${error instanceof Error ? error.message : 'unknown error'}`);
+    process.exitCode = code === 'INVALID_CONFIG' ? 2 : 1;
+  }
+}
