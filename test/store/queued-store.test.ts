@@ -157,7 +157,7 @@ describe('flush', () => {
     expect(await mine.list(executionId)).toHaveLength(1);
   });
 
-  it('remembers only jobs that are not done, however many were saved', async () => {
+  it('waits for thousands of jobs', async () => {
     const place = await testPlace();
     const store = testStore(place, { maxChunkRecords: 1 });
     const writer = await startWriter(place, { concurrency: 200 });

@@ -1,0 +1,150 @@
+import { inspect } from 'node:util';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { type CheckpointInput, type Logger, PostgresCheckpointStore } from '../../src/index.js';
+import { freePort } from '../../src/services/free-port.js';
+import { newCheckpoint } from '../contract/checkpoints.js';
+import { RedisProxy } from '../redis/proxy.js';
+import { type Place, startWriter, testPlace, testStore } from './place.js';
+
+const SECRET = 'secret-of-the-state';
+const PASSWORD = 'secret-password';
+
+function secretCheckpoint(fields: Partial<CheckpointInput> = {}): CheckpointInput {
+  return newCheckpoint({ state: { [SECRET]: SECRET }, metadata: { [SECRET]: SECRET }, ...fields });
+}
+
+/** Everything that a log, an error tracker or JSON could print of it, byte for byte and in hexadecimal. */
+function everythingIn(value: unknown): string {
+  const own = (error: unknown): unknown =>
+    error instanceof Error
+      ? Object.fromEntries(Object.getOwnPropertyNames(error).map((name) => [name, Reflect.get(error, name)]))
+      : error;
+  return [
+    inspect(value, { depth: 50, showHidden: true, maxStringLength: null, maxArrayLength: null }),
+    JSON.stringify(value, (_, inner) => own(inner)),
+    String(value),
+  ].join('\n');
+}
+
+function expectQuiet(value: unknown): void {
+  const told = everythingIn(value);
+  for (const secret of [SECRET, PASSWORD]) {
+    expect(told).not.toContain(secret);
+    expect(told.replaceAll(' ', '')).not.toContain(Buffer.from(secret).toString('hex'));
+  }
+}
+
+async function rejectionOf(work: Promise<unknown>): Promise<unknown> {
+  return work.then(
+    () => expect.unreachable('it went through'),
+    (error: unknown) => error,
+  );
+}
+
+/** Keeps all that is logged. */
+function recorder(): { logger: Logger; lines: unknown[] } {
+  const lines: unknown[] = [];
+  const log = (fields: object, message: string) => void lines.push([fields, message]);
+  return { lines, logger: { debug: log, info: log, warn: log, error: log } };
+}
+
+describe('the errors and log lines of a queue that is not available hold no state', () => {
+  async function expectQuietSave(place: Place, redis: string): Promise<void> {
+    const { logger, lines } = recorder();
+    const store = testStore(place, { redis, enqueueTimeoutMs: 150, logger });
+    const error = await rejectionOf(store.save(secretCheckpoint()));
+    expect(error).toMatchObject({ code: 'QUEUE_UNAVAILABLE' });
+    expectQuiet(error);
+    expectQuiet(await rejectionOf(store.clear('any')));
+    await store.close();
+    expectQuiet(lines);
+  }
+
+  it('where nobody listens', async () => {
+    const redis = `redis://user:${PASSWORD}@127.0.0.1:${await freePort()}`;
+    await expectQuietSave(await testPlace(), redis);
+  });
+
+  it('where the connection is lost on the way', async () => {
+    const place = await testPlace();
+    const proxy = await RedisProxy.before(place.redis);
+    proxy.stall();
+    await expectQuietSave(place, proxy.url);
+  });
+
+  it('where Redis answers with an error', async () => {
+    const place = await testPlace();
+    await place.client.rpush(place.keys.sequence, 'not a number');
+    await expectQuietSave(place, place.redis);
+  });
+});
+
+describe('the errors and log lines of a database that refuses hold no state', () => {
+  /** A table that refuses the secret, by a message that PostgreSQL fills with the row. */
+  async function refusingPlace(): Promise<Place> {
+    const place = await testPlace();
+    const { postgres, schema } = place;
+    const store = new PostgresCheckpointStore({ postgres, schema });
+    await store.initSchema();
+    await store.close();
+    await place.pool.query(
+      `ALTER TABLE ${schema}.checkpoints ADD CONSTRAINT no_secrets CHECK (NOT state ? '${SECRET}')`,
+    );
+    return place;
+  }
+
+  it('in a direct save', async () => {
+    const { postgres, schema } = await refusingPlace();
+    const store = new PostgresCheckpointStore({ postgres, schema });
+    onTestFinished(() => store.close());
+    const error = await rejectionOf(store.save(secretCheckpoint()));
+    expect(error).toMatchObject({ code: 'DATABASE', sqlState: '23514' });
+    expectQuiet(error);
+  });
+
+  it('in an oversize save, which is copied', async () => {
+    const place = await refusingPlace();
+    const { logger, lines } = recorder();
+    const store = testStore(place, { maxQueuedBytes: 1, logger });
+    const error = await rejectionOf(store.save(secretCheckpoint()));
+    expect(error).toMatchObject({ code: 'DATABASE', sqlState: '23514' });
+    expectQuiet([error, lines]);
+  });
+
+  it('in a writer, its failed job and the receipt', async () => {
+    const place = await refusingPlace();
+    const { logger, lines } = recorder();
+    await startWriter(place, { logger });
+    const store = testStore(place, { logger });
+    const receipt = await store.save(secretCheckpoint());
+    const error = await rejectionOf(receipt.committed());
+    expect(error).toMatchObject({ name: 'WriteRefusedError', code: 'WRITE_REFUSED' });
+    expectQuiet(error);
+    const [failed] = await place.client.zrange(place.keys.failed, 0, '-1');
+    expectQuiet(await place.client.hgetall(place.keys.jobPrefix + failed));
+    expect(lines.length).toBeGreaterThan(0);
+    expectQuiet(lines);
+  });
+
+  it('where it cannot be reached, or refuses the password', async () => {
+    const place = await testPlace();
+    const elsewhere = `postgresql://user:${PASSWORD}@127.0.0.1:${await freePort()}/db`;
+    const wrong = new URL(place.postgres);
+    wrong.username = 'nobody';
+    wrong.password = PASSWORD;
+    for (const postgres of [elsewhere, wrong.toString()]) {
+      const store = new PostgresCheckpointStore({ postgres });
+      const error = await rejectionOf(store.save(secretCheckpoint()));
+      expect(error).toMatchObject({ code: 'DATABASE' });
+      expectQuiet(error);
+      await store.close();
+    }
+  });
+});
+
+it('what is looked for would be found', () => {
+  const careless = Object.assign(new Error('refused'), { command: { args: [Buffer.from(SECRET)] } });
+  expect(() => expectQuiet(careless)).toThrow();
+  expect(() => expectQuiet(new Error('outer', { cause: new Error(SECRET) }))).toThrow();
+  expect(() => expectQuiet([{ row: { [SECRET]: 1 } }])).toThrow();
+});
