@@ -1,13 +1,24 @@
 import type { SerializedCheckpoint } from '../checkpoint.js';
 import type { EncodableRecord } from '../chunk.js';
 import { InvalidChunkError } from '../errors.js';
-import { FIELD_LENGTH_BYTES, writeInteger, writeJsonb, writeText, writeTimestamp } from './copy-binary.js';
+import {
+  FIELD_LENGTH_BYTES,
+  JSONB_VERSION,
+  writeInteger,
+  writeJsonb,
+  writeText,
+  writeTimestamp,
+} from './copy-binary.js';
 
 /**
  * The body of a checkpoint in a chunk: its seven columns as binary COPY fields, in the order of the staging table, so that
  * the worker copies them through. It reads the id, the first field, and the version, the last one, and nothing else.
  */
 const FIELDS = 7;
+const STATE_FIELD = 3;
+const METADATA_FIELD = 4;
+const TIMESTAMP_FIELD = 5;
+const VERSION_FIELD = 6;
 const TIMESTAMP_BYTES = 8;
 const VERSION_BYTES = 4;
 
@@ -55,20 +66,39 @@ export interface RowIdentity {
   readonly version: number;
 }
 
-/** @throws InvalidChunkError unless the body is seven fields, to the byte: a wrong length would garble the whole COPY. */
+/**
+ * @throws InvalidChunkError unless the body is seven fields, to the byte: a wrong length would garble the whole COPY, and
+ *   PostgreSQL blames a field of the wrong form not on the record but on the connection, or on itself.
+ */
 export function identifyRow(body: Buffer): RowIdentity {
   let offset = 0;
   for (let field = 0; field < FIELDS; field++) {
     if (offset + FIELD_LENGTH_BYTES > body.length) throw new InvalidChunkError('a checkpoint lacks fields');
     const length = body.readInt32BE(offset);
-    offset += FIELD_LENGTH_BYTES + Math.max(0, length);
+    offset += FIELD_LENGTH_BYTES;
+    if (!hasForm(field, length, body[offset])) {
+      throw new InvalidChunkError('a field of a checkpoint has not its form');
+    }
+    offset += Math.max(0, length);
   }
+  if (offset !== body.length) throw new InvalidChunkError('the fields of a checkpoint do not add up');
   const versionStart = body.length - VERSION_BYTES;
-  if (offset !== body.length || body.readInt32BE(versionStart - FIELD_LENGTH_BYTES) !== VERSION_BYTES) {
-    throw new InvalidChunkError('the fields of a checkpoint do not add up');
-  }
   return {
     key: body.toString('latin1', FIELD_LENGTH_BYTES, FIELD_LENGTH_BYTES + body.readInt32BE(0)),
     version: body.readInt32BE(versionStart),
   };
+}
+
+function hasForm(field: number, length: number, firstByte: number | undefined): boolean {
+  switch (field) {
+    case STATE_FIELD:
+    case METADATA_FIELD:
+      return length < 0 || (length > 0 && firstByte === JSONB_VERSION);
+    case TIMESTAMP_FIELD:
+      return length === TIMESTAMP_BYTES;
+    case VERSION_FIELD:
+      return length === VERSION_BYTES;
+    default:
+      return true;
+  }
 }

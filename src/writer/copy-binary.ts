@@ -9,7 +9,8 @@ import type { PgClient } from '../postgres/database.js';
 const HEADER = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
 const TRAILER = -1;
 const NULL_LENGTH = -1;
-const JSONB_VERSION = 1;
+/** First byte of a JSONB field, before the text. */
+export const JSONB_VERSION = 1;
 const EPOCH_2000_MS = 946_684_800_000;
 const UINT32 = 2 ** 32;
 

@@ -57,7 +57,9 @@ test('what is saved from JSON lines is committed by a worker and can be loaded, 
   expect(JSON.parse(latest.stdout).id).toBe('b');
   const after = await runCli(['list', 'run', '--after', '2026-01-01T00:00:00.000Z', '--json'], env);
   expect(JSON.parse(after.stdout).map(({ id }: { id: string }) => id)).toEqual(['b']);
-  expect((await runCli(['list', 'run'], env)).stdout).toMatch(/^id +node +version[^]*\na +plan[^]*\nb +act/);
+  expect((await runCli(['list', 'run'], env)).stdout).toMatch(
+    /^id +node +version[\s\S]*\na +plan[\s\S]*\nb +act/,
+  );
 
   const stats = JSON.parse((await runCli(['stats', '--json'], env)).stdout);
   expect(stats).toMatchObject({ waiting: 0, active: 0, failed: 0, counters: { committed: 2 } });
