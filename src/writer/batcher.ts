@@ -23,8 +23,9 @@ interface Waiting<Item, Outcome> {
 }
 
 /**
- * Gathers chunks into batches. While `maxConcurrent` batches are being committed the next one fills, so batches grow with
- * the load; an idle writer commits a lone chunk after `lingerMs`. It bounds nothing itself: what it holds is what the
+ * Gathers chunks into batches. An idle writer commits a lone chunk after `lingerMs`. While a batch is being committed the
+ * next one fills, and it begins beside the first, up to `maxConcurrent`, only when it is full: so batches grow with the load,
+ * and a load that one transaction at a time can carry does not crowd out producers and Redis. It bounds nothing itself: what it holds is what the
  * BullMQ worker has fetched, at most its concurrency.
  */
 export class Batcher<Item extends Batchable, Outcome> {
@@ -53,18 +54,22 @@ export class Batcher<Item extends Batchable, Outcome> {
 
   #dispatch(): void {
     while (this.#waiting.length > 0 && this.#committing.size < this.options.maxConcurrent) {
-      const count = this.#batchLength();
-      const full = count < this.#waiting.length || this.#isFull(count);
-      if (!full && !this.#lingered && !this.#draining) {
-        this.#linger ??= setTimeout(() => {
-          this.#lingered = true;
-          this.#linger = undefined;
-          this.#dispatch();
-        }, this.options.lingerMs);
-        return;
+      const { count, full } = this.#nextBatch();
+      if (!full && !this.#draining) {
+        // A transaction beside another one pays only with a full batch: until then the next one had better grow.
+        if (this.#committing.size > 0) return;
+        if (!this.#lingered) return this.#startLinger();
       }
       this.#begin(this.#waiting.splice(0, count));
     }
+  }
+
+  #startLinger(): void {
+    this.#linger ??= setTimeout(() => {
+      this.#lingered = true;
+      this.#linger = undefined;
+      this.#dispatch();
+    }, this.options.lingerMs);
   }
 
   #begin(batch: Waiting<Item, Outcome>[]): void {
@@ -73,6 +78,8 @@ export class Batcher<Item extends Batchable, Outcome> {
     this.#lingered = false;
     const committing = this.#commit(batch).finally(() => {
       this.#committing.delete(committing);
+      // What gathered during a commit has waited long enough.
+      this.#lingered = this.#waiting.length > 0;
       this.#dispatch();
     });
     this.#committing.add(committing);
@@ -87,27 +94,16 @@ export class Batcher<Item extends Batchable, Outcome> {
     }
   }
 
-  /** How many of the waiting items fit into one batch; at least one. */
-  #batchLength(): number {
+  /** How many of the waiting items fit into one batch, at least one; full if it would not grow by waiting. */
+  #nextBatch(): { count: number; full: boolean } {
+    const { maxRecords, maxBytes } = this.options;
     let records = 0;
     let bytes = 0;
-    let count = 0;
-    for (const { item } of this.#waiting) {
+    for (const [count, { item }] of this.#waiting.entries()) {
       records += item.records.length;
       bytes += item.bytes;
-      if (count > 0 && (records > this.options.maxRecords || bytes > this.options.maxBytes)) break;
-      count++;
+      if (count > 0 && (records > maxRecords || bytes > maxBytes)) return { count, full: true };
     }
-    return count;
-  }
-
-  #isFull(count: number): boolean {
-    let records = 0;
-    let bytes = 0;
-    for (const { item } of this.#waiting.slice(0, count)) {
-      records += item.records.length;
-      bytes += item.bytes;
-    }
-    return records >= this.options.maxRecords || bytes >= this.options.maxBytes;
+    return { count: this.#waiting.length, full: records >= maxRecords || bytes >= maxBytes };
   }
 }
