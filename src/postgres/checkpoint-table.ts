@@ -23,7 +23,7 @@ export interface CheckpointTableSql {
   readonly upsertNow: string;
   readonly load: string;
   readonly latest: string;
-  /** $1 ids, $2 execution ids: what became of queued records. Returns id, sequence, and the fence above each. */
+  /** $1 ids, $2 execution ids: what became of queued records. Returns id, sequence, and the fence above each, in the order given. */
   readonly fates: string;
   readonly estimateRows: string;
   list(options: { before?: 'time' | 'id'; after?: 'time' | 'id' }): string;
@@ -118,7 +118,8 @@ export function checkpointTableSql(names: TableNames): CheckpointTableSql {
           SELECT max(d.fence) FROM ${tombstones} d
            WHERE d.scope = 'checkpoint' AND d.key = r.id OR d.scope = 'execution' AND d.key = r.execution_id
         ) AS fence
-        FROM unnest($1::text[], $2::text[]) AS r (id, execution_id) LEFT JOIN ${checkpoints} t ON t.id = r.id`,
+        FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS r (id, execution_id, position)
+        LEFT JOIN ${checkpoints} t ON t.id = r.id ORDER BY r.position`,
     estimateRows: 'SELECT greatest(reltuples, 0)::bigint AS rows FROM pg_class WHERE oid = to_regclass($1)',
     list: ({ before, after }) => {
       const anchor = (parameter: string) => `(

@@ -53,8 +53,7 @@ export class Database {
 
   /** Lends a connection. A client whose callback threw is closed if it is broken, else returned. @throws ClosedError */
   async withClient<T>(use: (client: PgClient) => Promise<T>): Promise<T> {
-    if (this.#closing !== undefined) throw new ClosedError('store');
-    if (this.#closing) throw new ClosedError('connection to PostgreSQL');
+    if (this.#closing) throw new ClosedError('store');
     const lent = this.#lend(use);
     this.#lent.add(lent);
     try {

@@ -8,6 +8,8 @@ export interface BatcherOptions<Item extends Batchable, Outcome> {
   /** A batch is closed at this many records, or bytes. */
   maxRecords: number;
   maxBytes: number;
+  /** Items that will ever be here at once: what waits cannot grow when the rest of them is being committed. */
+  maxItems: number;
   /** How long a batch that is not full waits for more, in milliseconds, when a transaction could begin. */
   lingerMs: number;
   /** Batches that are committed at once, while the next one fills. */
@@ -33,6 +35,7 @@ export class Batcher<Item extends Batchable, Outcome> {
   #committing = new Set<Promise<void>>();
   #linger: NodeJS.Timeout | undefined;
   #lingered = false;
+  #inCommit = 0;
   #draining = false;
 
   constructor(private readonly options: BatcherOptions<Item, Outcome>) {}
@@ -76,8 +79,10 @@ export class Batcher<Item extends Batchable, Outcome> {
     clearTimeout(this.#linger);
     this.#linger = undefined;
     this.#lingered = false;
+    this.#inCommit += batch.length;
     const committing = this.#commit(batch).finally(() => {
       this.#committing.delete(committing);
+      this.#inCommit -= batch.length;
       // What gathered during a commit has waited long enough.
       this.#lingered = this.#waiting.length > 0;
       this.#dispatch();
@@ -96,7 +101,7 @@ export class Batcher<Item extends Batchable, Outcome> {
 
   /** How many of the waiting items fit into one batch, at least one; full if it would not grow by waiting. */
   #nextBatch(): { count: number; full: boolean } {
-    const { maxRecords, maxBytes } = this.options;
+    const { maxRecords, maxBytes, maxItems } = this.options;
     let records = 0;
     let bytes = 0;
     for (const [count, { item }] of this.#waiting.entries()) {
@@ -104,6 +109,7 @@ export class Batcher<Item extends Batchable, Outcome> {
       bytes += item.bytes;
       if (count > 0 && (records > maxRecords || bytes > maxBytes)) return { count, full: true };
     }
-    return { count: this.#waiting.length, full: records >= maxRecords || bytes >= maxBytes };
+    const count = this.#waiting.length;
+    return { count, full: records >= maxRecords || bytes >= maxBytes || count + this.#inCommit >= maxItems };
   }
 }

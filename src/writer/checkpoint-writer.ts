@@ -88,6 +88,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     this.#keys = queueKeys(options);
     const checkpoints = new CheckpointSink(tableNames(options));
     this.#sinks = new Map([checkpoints, ...(options.sinks ?? [])].map((sink) => [sink.name, sink]));
+    const concurrency = options.concurrency ?? WRITER_DEFAULTS.concurrency;
     const maxConcurrent = options.maxConcurrentBatches ?? WRITER_DEFAULTS.maxConcurrentBatches;
     this.#database = new Database(options.postgres, { logger: this.#logger, max: maxConcurrent + 1 });
     this.#connection = new RedisConnection(options.redis, 'worker', this.#logger);
@@ -97,6 +98,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
       maxBytes: options.maxBatchBytes ?? WRITER_DEFAULTS.maxBatchBytes,
       lingerMs: options.lingerMs ?? WRITER_DEFAULTS.lingerMs,
       maxConcurrent,
+      maxItems: concurrency,
       commit: (chunks) =>
         commitPersistently(chunks, {
           write: (part) => this.#write(part),
@@ -137,6 +139,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     try {
       await this.#migrate();
     } catch (error) {
+      if (this.#closing) return;
       if (!(error instanceof DatabaseError)) {
         await this.close({ deadlineMs: 0 });
         throw error;

@@ -17,7 +17,7 @@ export interface CheckpointWriterOptions {
   table?: string;
   /** Chunks in this worker's hands at once, 1 to 1000. It bounds its memory: each has at most about 1 MiB. Default 64. */
   concurrency?: number;
-  /** A batch is closed at this many records (default 4000) or bytes (default 8 MiB). */
+  /** A batch is closed at this many records (default 4000) or bytes (default 4 MiB). */
   maxBatchRecords?: number;
   maxBatchBytes?: number;
   /** How long a batch that is not full waits for more, in milliseconds. Default 5. */
@@ -31,10 +31,10 @@ export interface CheckpointWriterOptions {
 }
 
 export const WRITER_DEFAULTS = Object.freeze({
-  // 64 chunks of 200 records: two full batches that commit and one that fills.
+  // 64 chunks of 256 KiB: three full batches of 16 chunks that commit or wait, and one that fills.
   concurrency: 64,
   maxBatchRecords: 4000,
-  maxBatchBytes: 8 * 1024 * 1024,
+  maxBatchBytes: 4 * 1024 * 1024,
   lingerMs: 5,
   maxConcurrentBatches: 2,
 });
