@@ -5,7 +5,7 @@ import type { TableNames } from './identifiers.js';
 
 /**
  * Schema changes: numbered, forward-only, applied under an advisory lock, so that any number of replicas may start at
- * once on an empty database. The first one also takes over a table that LangGraphGo's PostgreSQL store made; its programs
+ * once on an empty database. Each does no harm where it was applied before: they run again where a table was dropped. The first one also takes over a table that LangGraphGo's PostgreSQL store made; its programs
  * go on working beside us, for the added column has a default.
  */
 const MIGRATIONS: ReadonlyArray<(names: TableNames) => string> = [
@@ -24,7 +24,7 @@ const MIGRATIONS: ReadonlyArray<(names: TableNames) => string> = [
     DROP INDEX IF EXISTS ${names.quotedSchema}."idx_${names.table}_execution_id";
     CREATE INDEX "idx_${names.table}_execution_id" ON ${names.checkpoints} (execution_id, timestamp, version);
     CREATE INDEX IF NOT EXISTS "idx_${names.table}_timestamp" ON ${names.checkpoints} (timestamp);
-    CREATE TABLE ${names.tombstones} (
+    CREATE TABLE IF NOT EXISTS ${names.tombstones} (
       scope TEXT NOT NULL CHECK (scope IN ('checkpoint', 'execution')),
       key TEXT NOT NULL,
       fence BIGINT NOT NULL,
@@ -76,12 +76,14 @@ export async function migrate(database: Database, names: TableNames): Promise<vo
     for (const [index, statements] of MIGRATIONS.entries()) {
       if (index < applied) continue;
       await client.query(statements(names));
-      await client.query(`INSERT INTO ${names.migrations} (version) VALUES ($1)`, [index + 1]);
+      await client.query(`INSERT INTO ${names.migrations} (version) VALUES ($1) ON CONFLICT DO NOTHING`, [
+        index + 1,
+      ]);
     }
   }, 'SET LOCAL client_min_messages = warning;');
 }
 
-/** The version of the tables as they are; 0 if there are none. @throws SchemaMismatchError if a newer release made them. */
+/** The version of the tables as they are; 0 if one of them is missing. @throws SchemaMismatchError if a newer release made them. */
 export async function schemaVersion(database: Database, names: TableNames): Promise<number> {
   return database.withClient(async (client) => {
     if (!(await exists(client, 'to_regclass', names.migrations))) return 0;
@@ -101,6 +103,9 @@ async function appliedVersion(client: PgClient, names: TableNames): Promise<numb
       `has schema version ${version}; this release knows ${SCHEMA_VERSION}`,
     );
   }
+  for (const table of [names.checkpoints, names.tombstones]) {
+    if (!(await exists(client, 'to_regclass', table))) return 0;
+  }
   return version;
 }
 
@@ -117,7 +122,7 @@ async function exists(
 async function checkColumns(client: PgClient, names: TableNames): Promise<void> {
   const columns = await queryRows(
     client,
-    `SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type, a.attnotnull AND NOT a.atthasdef AS required
+    `SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type, a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS required
        FROM pg_attribute a
       WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`,
     [names.checkpoints],

@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest';
+import { duration, parseDsn } from '../../src/postgres/dsn.js';
+import { tableNames } from '../../src/postgres/identifiers.js';
+
+const INVALID = (field: string) => expect.objectContaining({ code: 'INVALID_CONFIG', field });
+
+describe('parseDsn', () => {
+  it('reads the pool parameters of pgx and leaves the rest to pg', () => {
+    const dsn =
+      'postgresql://user:p%40ss@host:5433/db?pool_max_conns=7&sslmode=require&pool_min_conns=0' +
+      '&pool_max_conn_lifetime=30m&pool_max_conn_idle_time=1h30m&application_name=a%20b';
+    const { connectionString, ...pool } = parseDsn(dsn);
+    expect(pool).toEqual({ max: 7, min: 0, maxLifetimeSeconds: 1800, idleTimeoutMillis: 5_400_000 });
+    const url = new URL(connectionString as string);
+    expect([url.username, url.password, url.host, url.pathname]).toEqual([
+      'user',
+      'p%40ss',
+      'host:5433',
+      '/db',
+    ]);
+    expect([...url.searchParams.keys()]).toEqual(['sslmode', 'application_name']);
+  });
+
+  it('sets nothing that is not given', () => {
+    expect(Object.keys(parseDsn('postgres://host/db'))).toEqual(['connectionString']);
+  });
+
+  it.each([
+    ['pool_max_conns', '0'],
+    ['pool_max_conns', 'ten'],
+    ['pool_max_conns', '1.5'],
+    ['pool_min_conns', '-1'],
+    ['pool_max_conn_lifetime', '30'],
+    ['pool_max_conn_idle_time', '5 m'],
+  ])('refuses %s of %s by name', (name, value) => {
+    const parse = () => parseDsn(`postgres://u:secret@host/db?${name}=${value}`);
+    expect(parse).toThrow(INVALID(`postgres: ${name}`));
+    expect(parse).not.toThrow(/secret/);
+  });
+
+  it.each(['', 'secret', 'mysql://u:secret@host/db', 'postgres://u:secret@host:port/db'])(
+    'refuses what is no DSN, without repeating it: %s',
+    (dsn) => {
+      expect(() => parseDsn(dsn)).toThrow(INVALID('postgres'));
+      expect(() => parseDsn(dsn)).not.toThrow(/secret/);
+    },
+  );
+});
+
+describe('duration', () => {
+  it.each([
+    ['500ms', 500],
+    ['30s', 30_000],
+    ['1h30m', 5_400_000],
+    ['1.5s', 1500],
+    ['0s', 0],
+  ])('reads %s as %d ms', (text, ms) => {
+    expect(duration('field', text)).toBe(ms);
+  });
+
+  it.each(['', '5', 'm', '-1s', '1s ', '1d', '1s2'])('refuses %j', (text) => {
+    expect(() => duration('field', text)).toThrow(INVALID('field'));
+  });
+});
+
+describe('tableNames', () => {
+  it('quotes what goes into SQL', () => {
+    expect(tableNames({ schema: 'Mixed', table: 'order$1' })).toMatchObject({
+      label: 'Mixed.order$1',
+      checkpoints: '"Mixed"."order$1"',
+      tombstones: '"Mixed"."order$1_tombstones"',
+    });
+    expect(tableNames({}).label).toBe('public.checkpoints');
+  });
+
+  it.each(['', '1a', 'a b', 'a"b', 'a;b', 'ä', 'a.b', 'x'.repeat(64)])('refuses %j', (name) => {
+    expect(() => tableNames({ schema: name })).toThrow(INVALID('schema'));
+    expect(() => tableNames({ table: name })).toThrow(INVALID('table'));
+  });
+
+  it('leaves room for the longest name that is made of a table', () => {
+    expect(() => tableNames({ table: 'x'.repeat(52) })).not.toThrow();
+    expect(() => tableNames({ table: 'x'.repeat(53) })).toThrow(INVALID('table'));
+  });
+});

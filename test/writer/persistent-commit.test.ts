@@ -1,0 +1,179 @@
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { DatabaseError, type Logger } from '../../src/index.js';
+import { commitPersistently, NotCommitted } from '../../src/writer/persistent-commit.js';
+
+// What PostgreSQL answers is the subject of other tests; here the answers are given, for most of them would need a full
+// disk, a failover or a wrong password.
+type Write = (items: readonly string[]) => Promise<string>;
+
+const OPEN = new AbortController().signal;
+
+function sqlError(sqlState: string | undefined): DatabaseError {
+  return new DatabaseError('refused', sqlState);
+}
+
+function commit(
+  items: readonly string[],
+  write: Write,
+  {
+    signal = OPEN,
+    createSchema = async () => {},
+  }: { signal?: AbortSignal; createSchema?: () => Promise<void> } = {},
+) {
+  const warn = vi.fn();
+  const error = vi.fn();
+  const logger: Logger = { debug: vi.fn(), info: vi.fn(), warn, error };
+  const result = commitPersistently(items, { write, createSchema, logger, signal });
+  return { result, warn, error };
+}
+
+/** Fails with these errors, one call each, then goes through. */
+function failing(...errors: unknown[]): { write: Write; tries: () => number } {
+  const calls = vi.fn();
+  const left = [...errors];
+  const write: Write = async (items) => {
+    calls();
+    if (left.length > 0) throw left.shift();
+    return items.join('');
+  };
+  return { write, tries: () => calls.mock.calls.length };
+}
+
+/** Lets all waits pass at once. */
+function withoutWaiting(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+}
+
+async function throughTime<T>(work: Promise<T>): Promise<T> {
+  let settled = false;
+  const done = work.finally(() => {
+    settled = true;
+  });
+  while (!settled) await vi.advanceTimersByTimeAsync(60_000);
+  return done;
+}
+
+describe('commitPersistently', () => {
+  it('gives the outcome of the transaction with its first item', async () => {
+    const { result } = commit(['a', 'b', 'c'], async (items) => items.join(''));
+    expect(await result).toEqual([
+      { status: 'fulfilled', value: 'abc' },
+      { status: 'fulfilled', value: undefined },
+      { status: 'fulfilled', value: undefined },
+    ]);
+  });
+
+  it.each([
+    ['a lost connection', undefined],
+    ['a connection exception', '08006'],
+    ['a serialization failure', '40001'],
+    ['a deadlock', '40P01'],
+    ['a shutdown', '57P01'],
+    ['too many connections', '53300'],
+    ['a full disk', '53100'],
+    ['a server that only reads', '25006'],
+    ['a wrong password', '28P01'],
+    ['a missing privilege', '42501'],
+    ['a missing column', '42703'],
+    ['an internal error', 'XX000'],
+    ['an error that nobody knows', 'ZZ999'],
+  ])('holds the batch through %s and commits it whole when that is over', async (_, sqlState) => {
+    withoutWaiting();
+    const { write, tries } = failing(...Array.from({ length: 30 }, () => sqlError(sqlState)));
+    const { result } = commit(['a', 'b'], write);
+    expect(await throughTime(result)).toEqual([
+      { status: 'fulfilled', value: 'ab' },
+      { status: 'fulfilled', value: undefined },
+    ]);
+    expect(tries()).toBe(31);
+  });
+
+  it('holds the batch through an exception that is no error of PostgreSQL, and tells only its name', async () => {
+    withoutWaiting();
+    const { write } = failing(
+      new RangeError('a secret'),
+      Object.assign(new Error('a secret'), { code: 'EIO' }),
+    );
+    const { result, error } = commit(['a'], write);
+    expect(await throughTime(result)).toEqual([{ status: 'fulfilled', value: 'a' }]);
+    expect(JSON.stringify(error.mock.calls)).toContain('RangeError');
+    expect(JSON.stringify(error.mock.calls)).not.toContain('secret');
+  });
+
+  it('says once that it holds a batch, not at every try', async () => {
+    withoutWaiting();
+    const { write } = failing(...Array.from({ length: 20 }, () => sqlError('57P03')));
+    const { result, warn, error } = commit(['a'], write);
+    await throughTime(result);
+    expect([warn.mock.calls.length, error.mock.calls.length]).toEqual([1, 0]);
+  });
+
+  it.each(['42P01', '3F000'])('creates the tables where they are missing: %s', async (sqlState) => {
+    withoutWaiting();
+    const createSchema = vi.fn(async () => {});
+    const { write } = failing(sqlError(sqlState));
+    const { result } = commit(['a'], write, { createSchema });
+    expect(await throughTime(result)).toEqual([{ status: 'fulfilled', value: 'a' }]);
+    expect(createSchema).toHaveBeenCalledOnce();
+  });
+
+  it('goes on where the tables cannot be created yet', async () => {
+    withoutWaiting();
+    const createSchema = vi.fn().mockRejectedValueOnce(sqlError('42501')).mockResolvedValue(undefined);
+    const { write } = failing(sqlError('42P01'), sqlError('42P01'));
+    const { result, error } = commit(['a'], write, { createSchema });
+    expect(await throughTime(result)).toEqual([{ status: 'fulfilled', value: 'a' }]);
+    expect(error).toHaveBeenCalled();
+  });
+
+  it.each(['22P05', '22021', '23502', '23514', '54000', '54001'])(
+    'isolates what is refused for good with %s, and commits the rest in few transactions',
+    async (sqlState) => {
+      const items = Array.from({ length: 64 }, (_, i) => `${i}`);
+      const bad = ['5', '6', '40'];
+      const write = vi.fn<Write>(async (part) => {
+        if (part.some((name) => bad.includes(name))) throw sqlError(sqlState);
+        return part.join(' ');
+      });
+      const results = await commit(items, write).result;
+      expect(items.filter((_, i) => results[i]?.status === 'rejected')).toEqual(bad);
+      for (const result of results) {
+        if (result.status === 'rejected') expect(result.reason).toMatchObject({ sqlState });
+      }
+      const committed = results.flatMap((r) =>
+        r.status === 'fulfilled' && r.value ? r.value.split(' ') : [],
+      );
+      expect(committed).toEqual(items.filter((name) => !bad.includes(name)));
+      expect(write.mock.calls.length).toBeLessThan(2 * 3 * Math.log2(64) + 3);
+    },
+  );
+
+  it('does not take an outage during the isolation for a refusal', async () => {
+    withoutWaiting();
+    const { write } = failing(sqlError('22021'), sqlError('57P01'), sqlError(undefined));
+    const { result } = commit(['a', 'b'], write);
+    expect(await throughTime(result)).toEqual([
+      { status: 'fulfilled', value: 'a' },
+      { status: 'fulfilled', value: 'b' },
+    ]);
+  });
+
+  it('gives the items back when it is told to give up, also in the middle of a wait', async () => {
+    const giveUp = new AbortController();
+    let begun = () => {};
+    const began = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const write: Write = async () => {
+      begun();
+      throw sqlError('53100');
+    };
+    const { result } = commit(['a', 'b'], write, { signal: giveUp.signal });
+    await began;
+    giveUp.abort();
+    for (const given of await result) {
+      expect(given).toMatchObject({ status: 'rejected', reason: expect.any(NotCommitted) });
+    }
+  });
+});
