@@ -33,5 +33,6 @@ export {
   CheckpointWriter,
   type WriterStats,
 } from './writer/checkpoint-writer.js';
+export type { PipelineOptions } from './writer/pipeline-options.js';
 export type { BatchOutcome, Sink, StagedRecords, WriteRecord } from './writer/sink.js';
 export type { CheckpointWriterOptions } from './writer/writer-options.js';

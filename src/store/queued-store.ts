@@ -13,15 +13,16 @@ import {
 } from '../errors.js';
 import { type Logger, silentLogger } from '../logger.js';
 import type { Scope } from '../postgres/checkpoint-table.js';
-import { Database, type PostgresOption } from '../postgres/database.js';
+import { Database } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
 import { DEFAULT_LIMITS, type Enqueued, type ProducerLimits } from '../producer/limits.js';
 import { Producer } from '../producer/producer.js';
-import { RedisConnection, type RedisOption } from '../redis/connection.js';
+import { RedisConnection } from '../redis/connection.js';
 import { queueKeys } from '../redis/queue-keys.js';
 import { BatchWriter } from '../writer/batch-writer.js';
 import { CheckpointRow } from '../writer/checkpoint-row.js';
 import { CheckpointSink } from '../writer/checkpoint-sink.js';
+import type { PipelineOptions } from '../writer/pipeline-options.js';
 import { AcknowledgedJobs } from './acknowledged-jobs.js';
 import type {
   CheckpointStore,
@@ -36,17 +37,7 @@ import { CommitWatcher } from './commit-watcher.js';
 import { OutcomeReader } from './outcome-reader.js';
 import { directReceipt } from './postgres-store.js';
 
-export interface QueuedCheckpointStoreOptions extends Partial<ProducerLimits> {
-  redis: RedisOption;
-  postgres: PostgresOption;
-  /** Default `checkpoint-writes`. */
-  queue?: string;
-  /** BullMQ's key prefix. Default `bull`; with Redis Cluster use a hash tag such as `{ckpt}`. */
-  prefix?: string;
-  /** Default `public`. */
-  schema?: string;
-  /** Default `checkpoints`. */
-  table?: string;
+export interface QueuedCheckpointStoreOptions extends PipelineOptions, Partial<ProducerLimits> {
   /** A checkpoint with more bytes than this does not travel through Redis but straight to PostgreSQL. Default 1 MiB. */
   maxQueuedBytes?: number;
   /**
@@ -54,8 +45,6 @@ export interface QueuedCheckpointStoreOptions extends Partial<ProducerLimits> {
    * `write-through`: store it in PostgreSQL directly, at once while Redis is known to be away.
    */
   onQueueUnavailable?: 'reject' | 'write-through';
-  /** Default: silent. */
-  logger?: Logger;
 }
 
 /** 1 MiB: larger values hold up Redis, which does one thing at a time, for milliseconds each. */

@@ -1,20 +1,8 @@
 import { InvalidConfigError } from '../errors.js';
-import type { Logger } from '../logger.js';
-import type { PostgresOption } from '../postgres/database.js';
-import type { RedisOption } from '../redis/connection.js';
+import type { PipelineOptions } from './pipeline-options.js';
 import type { Sink } from './sink.js';
 
-export interface CheckpointWriterOptions {
-  redis: RedisOption;
-  postgres: PostgresOption;
-  /** Default `checkpoint-writes`. */
-  queue?: string;
-  /** BullMQ's key prefix. Default `bull`; with Redis Cluster use a hash tag such as `{ckpt}`. */
-  prefix?: string;
-  /** Default `public`. */
-  schema?: string;
-  /** Default `checkpoints`. */
-  table?: string;
+export interface CheckpointWriterOptions extends PipelineOptions {
   /** Chunks in this worker's hands at once, 1 to 1000. It bounds its memory: each has at most about 1 MiB. Default 64. */
   concurrency?: number;
   /** A batch is closed at this many records (default 4000) or bytes (default 4 MiB). */
@@ -26,8 +14,6 @@ export interface CheckpointWriterOptions {
   maxConcurrentBatches?: number;
   /** Further sinks that this worker serves beside the checkpoint table. */
   sinks?: Sink[];
-  /** Default: silent. */
-  logger?: Logger;
 }
 
 export const WRITER_DEFAULTS = Object.freeze({

@@ -1,0 +1,21 @@
+import type { Logger } from '../logger.js';
+import type { PostgresOption } from '../postgres/database.js';
+import type { RedisOption } from '../redis/connection.js';
+
+/** Where a pipeline runs: the same for its producers and its writers. */
+export interface PipelineOptions {
+  /** A URL, ioredis options, or an ioredis `Redis` or `Cluster`, which stays yours to close. */
+  redis: RedisOption;
+  /** A DSN, a `pg` pool configuration, or a `pg.Pool`, which stays yours to close. */
+  postgres: PostgresOption;
+  /** Default `checkpoint-writes`. */
+  queue?: string;
+  /** BullMQ's key prefix. Default `bull`; with Redis Cluster use a hash tag such as `{ckpt}`. */
+  prefix?: string;
+  /** Default `public`. */
+  schema?: string;
+  /** Default `checkpoints`. */
+  table?: string;
+  /** Default: silent. */
+  logger?: Logger;
+}
