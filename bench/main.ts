@@ -15,12 +15,6 @@ import { traceStates } from './traces.js';
 
 const EXIT = { failed: 1, usage: 2, interrupted: 130 };
 
-class Interrupted extends Error {
-  constructor() {
-    super('interrupted');
-  }
-}
-
 const began = performance.now();
 
 /** Standard output is for the result alone. */
@@ -29,24 +23,17 @@ function say(message: string): void {
   process.stderr.write(`${seconds} s  ${message}\n`);
 }
 
-async function main(): Promise<void> {
+async function main(signal: AbortSignal): Promise<void> {
   const options = readOptions(process.argv.slice(2));
   if (!options) {
     console.log(USAGE);
     return;
   }
-  const interruption = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      say('interrupted: cleaning up');
-      interruption.abort(new Interrupted());
-    });
-  }
-  const services = await startLocalServices({ onProgress: say, signal: interruption.signal });
+  const services = await startLocalServices({ onProgress: say, signal });
   try {
     const place = new Place(services);
     try {
-      await bench(options, services, place, interruption.signal);
+      await bench(options, services, place, signal);
     } finally {
       await place.remove();
     }
@@ -100,12 +87,20 @@ function defaultFile(startedAt: string): string {
   return fileURLToPath(new URL(`./results/${startedAt.replaceAll(':', '-')}.json`, import.meta.url));
 }
 
-main().catch((error) => {
-  if (error instanceof UsageError) {
+const interruption = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    say('interrupted: cleaning up');
+    interruption.abort();
+  });
+}
+
+main(interruption.signal).catch((error) => {
+  if (interruption.signal.aborted) {
+    process.exitCode = EXIT.interrupted;
+  } else if (error instanceof UsageError) {
     console.error(`${error.message}\n\n${USAGE}`);
     process.exitCode = EXIT.usage;
-  } else if (error instanceof Interrupted) {
-    process.exitCode = EXIT.interrupted;
   } else {
     console.error(error);
     process.exitCode = EXIT.failed;

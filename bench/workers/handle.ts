@@ -20,7 +20,8 @@ export class WorkerHandle {
   #failure: Error | undefined;
 
   private constructor(private readonly kind: WorkerKind) {
-    this.#child = fork(PROCESS, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    // Detached, so that a Ctrl-C in the terminal reaches the benchmark alone, which decides.
+    this.#child = fork(PROCESS, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], detached: true });
     this.#ended = once(this.#child, 'exit');
     this.#child.on('message', (message: FromWorker) => this.#receive(message));
     this.#child.on('exit', () => this.#receive({ type: 'failed', reason: 'it ended' }));

@@ -50,6 +50,4 @@ process.on('message', (message: ToWorker) => {
   });
 });
 process.on('disconnect', () => process.exit(1));
-// A Ctrl-C in the terminal reaches this process too: the benchmark decides.
-process.on('SIGINT', () => {});
 tell({ type: 'loaded' });

@@ -25,6 +25,7 @@ function heldBatcher(options: Partial<BatcherOptions<Item, string>> = {}) {
   const batcher = new Batcher<Item, string>({
     maxRecords: 10,
     maxBytes: 100,
+    maxItems: 1000,
     lingerMs: 5,
     maxConcurrent: 2,
     commit: (items) =>
@@ -83,6 +84,33 @@ describe('Batcher', () => {
     begun[1]?.commit();
     await settle();
     expect(names()).toEqual([['0'], ['1'], ['2']]);
+  });
+
+  it('begins no batch beside another one that could still grow', async () => {
+    const { batcher, begun, names } = heldBatcher();
+    void batcher.add(item('a', 10));
+    void batcher.add(item('b'));
+    vi.advanceTimersByTime(1000);
+    void batcher.add(item('c', 8));
+    expect(names()).toEqual([['a']]);
+    void batcher.add(item('d'));
+    expect(names()).toEqual([['a'], ['b', 'c', 'd']]);
+    begun[0]?.commit();
+    begun[1]?.commit();
+    await settle();
+    void batcher.add(item('e'));
+    vi.advanceTimersByTime(5);
+    expect(names().at(-1)).toEqual(['e']);
+  });
+
+  it('begins a batch that cannot grow, because all that may be here is here', () => {
+    const { batcher, names } = heldBatcher({ maxItems: 4 });
+    void batcher.add(item('a', 10));
+    void batcher.add(item('b'));
+    void batcher.add(item('c'));
+    expect(names()).toEqual([['a']]);
+    void batcher.add(item('d'));
+    expect(names()).toEqual([['a'], ['b', 'c', 'd']]);
   });
 
   it('does not let what gathered during a commit linger again', async () => {

@@ -1,6 +1,20 @@
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { DatabaseError, type Logger } from '../../src/index.js';
 import { commitPersistently, NotCommitted } from '../../src/writer/persistent-commit.js';
+
+/** The waits between tries; they pass at once where a test says so. */
+const time = vi.hoisted(() => ({ passes: false, waits: [] as number[] }));
+vi.mock('node:timers/promises', async (original) => {
+  const real = await original<typeof import('node:timers/promises')>();
+  const setTimeout: typeof real.setTimeout = async (ms, value, options) => {
+    time.waits.push(ms ?? 0);
+    return real.setTimeout(time.passes ? 0 : ms, value, options);
+  };
+  return { ...real, setTimeout };
+});
+beforeEach(() => {
+  Object.assign(time, { passes: false, waits: [] });
+});
 
 // What PostgreSQL answers is the subject of other tests; here the answers are given, for most of them would need a full
 // disk, a failover or a wrong password.
@@ -39,21 +53,6 @@ function failing(...errors: unknown[]): { write: Write; tries: () => number } {
   return { write, tries: () => calls.mock.calls.length };
 }
 
-/** Lets all waits pass at once. */
-function withoutWaiting(): void {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-  onTestFinished(() => void vi.useRealTimers());
-}
-
-async function throughTime<T>(work: Promise<T>): Promise<T> {
-  let settled = false;
-  const done = work.finally(() => {
-    settled = true;
-  });
-  while (!settled) await vi.advanceTimersByTimeAsync(60_000);
-  return done;
-}
-
 describe('commitPersistently', () => {
   it('gives the outcome of the transaction with its first item', async () => {
     const { result } = commit(['a', 'b', 'c'], async (items) => items.join(''));
@@ -79,51 +78,67 @@ describe('commitPersistently', () => {
     ['an internal error', 'XX000'],
     ['an error that nobody knows', 'ZZ999'],
   ])('holds the batch through %s and commits it whole when that is over', async (_, sqlState) => {
-    withoutWaiting();
+    time.passes = true;
     const { write, tries } = failing(...Array.from({ length: 30 }, () => sqlError(sqlState)));
     const { result } = commit(['a', 'b'], write);
-    expect(await throughTime(result)).toEqual([
+    expect(await result).toEqual([
       { status: 'fulfilled', value: 'ab' },
       { status: 'fulfilled', value: undefined },
     ]);
     expect(tries()).toBe(31);
   });
 
+  it.each([
+    ['57P03', 25, 2000],
+    ['53100', 500, 15_000],
+    ['XX000', 500, 15_000],
+  ])('waits after %s from %i up to %i ms, with jitter', async (sqlState, least, most) => {
+    time.passes = true;
+    const { write } = failing(...Array.from({ length: 40 }, () => sqlError(sqlState)));
+    await commit(['a'], write).result;
+    expect(time.waits[0]).toBeGreaterThanOrEqual(least);
+    expect(time.waits[0]).toBeLessThanOrEqual(2 * least);
+    const late = time.waits.slice(-20);
+    expect(Math.min(...late)).toBeGreaterThanOrEqual(most / 2);
+    expect(Math.max(...late)).toBeLessThanOrEqual(most);
+    expect(new Set(late).size).toBeGreaterThan(10);
+  });
+
   it('holds the batch through an exception that is no error of PostgreSQL, and tells only its name', async () => {
-    withoutWaiting();
+    time.passes = true;
     const { write } = failing(
       new RangeError('a secret'),
       Object.assign(new Error('a secret'), { code: 'EIO' }),
     );
     const { result, error } = commit(['a'], write);
-    expect(await throughTime(result)).toEqual([{ status: 'fulfilled', value: 'a' }]);
+    expect(await result).toEqual([{ status: 'fulfilled', value: 'a' }]);
     expect(JSON.stringify(error.mock.calls)).toContain('RangeError');
     expect(JSON.stringify(error.mock.calls)).not.toContain('secret');
   });
 
   it('says once that it holds a batch, not at every try', async () => {
-    withoutWaiting();
+    time.passes = true;
     const { write } = failing(...Array.from({ length: 20 }, () => sqlError('57P03')));
     const { result, warn, error } = commit(['a'], write);
-    await throughTime(result);
+    await result;
     expect([warn.mock.calls.length, error.mock.calls.length]).toEqual([1, 0]);
   });
 
   it.each(['42P01', '3F000'])('creates the tables where they are missing: %s', async (sqlState) => {
-    withoutWaiting();
+    time.passes = true;
     const createSchema = vi.fn(async () => {});
     const { write } = failing(sqlError(sqlState));
     const { result } = commit(['a'], write, { createSchema });
-    expect(await throughTime(result)).toEqual([{ status: 'fulfilled', value: 'a' }]);
+    expect(await result).toEqual([{ status: 'fulfilled', value: 'a' }]);
     expect(createSchema).toHaveBeenCalledOnce();
   });
 
   it('goes on where the tables cannot be created yet', async () => {
-    withoutWaiting();
+    time.passes = true;
     const createSchema = vi.fn().mockRejectedValueOnce(sqlError('42501')).mockResolvedValue(undefined);
     const { write } = failing(sqlError('42P01'), sqlError('42P01'));
     const { result, error } = commit(['a'], write, { createSchema });
-    expect(await throughTime(result)).toEqual([{ status: 'fulfilled', value: 'a' }]);
+    expect(await result).toEqual([{ status: 'fulfilled', value: 'a' }]);
     expect(error).toHaveBeenCalled();
   });
 
@@ -150,10 +165,10 @@ describe('commitPersistently', () => {
   );
 
   it('does not take an outage during the isolation for a refusal', async () => {
-    withoutWaiting();
+    time.passes = true;
     const { write } = failing(sqlError('22021'), sqlError('57P01'), sqlError(undefined));
     const { result } = commit(['a', 'b'], write);
-    expect(await throughTime(result)).toEqual([
+    expect(await result).toEqual([
       { status: 'fulfilled', value: 'a' },
       { status: 'fulfilled', value: 'b' },
     ]);
