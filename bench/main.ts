@@ -96,13 +96,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 main(interruption.signal).catch((error) => {
-  if (interruption.signal.aborted) {
-    process.exitCode = EXIT.interrupted;
-  } else if (error instanceof UsageError) {
+  if (error instanceof UsageError) {
     console.error(`${error.message}\n\n${USAGE}`);
     process.exitCode = EXIT.usage;
-  } else {
-    console.error(error);
-    process.exitCode = EXIT.failed;
+    return;
   }
+  if (!(error instanceof Error && error.name === 'AbortError')) console.error(error);
+  process.exitCode = interruption.signal.aborted ? EXIT.interrupted : EXIT.failed;
 });

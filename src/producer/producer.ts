@@ -60,7 +60,7 @@ export class Producer {
     this.#queue.on('error', throttledErrorLog(this.#logger, 'queue error'));
   }
 
-  /** The highest sequence that this producer has seen; 0 before the first. */
+  /** The highest sequence that this producer has seen; 0 before the first. All its later ones are above it. */
   get lastSequence(): number {
     return this.#lastSequence;
   }
@@ -84,7 +84,8 @@ export class Producer {
     if (this.#closed) throw new ClosedError('producer');
     const { connection, keys, enqueueTimeoutMs } = this.#options;
     const deadline = Date.now() + enqueueTimeoutMs;
-    const take = () => before(deadline, nextSequence(connection.client, keys), 'taking a sequence');
+    const take = () =>
+      before(deadline, nextSequence(connection.client, keys, this.#lastSequence), 'taking a sequence');
     return this.#seen(await untilDeadline(() => deadline, take, 'taking a sequence'));
   }
 
@@ -95,6 +96,11 @@ export class Producer {
     const raise = () =>
       before(deadline, raiseSequence(connection.client, keys, above), 'raising the sequence');
     await untilDeadline(() => deadline, raise, 'raising the sequence');
+  }
+
+  /** A direct write was numbered by PostgreSQL's clock, which may be ahead: what is saved next must be newer. */
+  sawSequence(sequence: number): void {
+    this.#seen(sequence);
   }
 
   /** Sends what is gathered, then lets go of the queue. Never waits longer than the deadlines. Idempotent. */
@@ -166,7 +172,13 @@ export class Producer {
     const add = async () => {
       for (;;) {
         const { epoch } = connection;
-        const reservation = { records: records.length, payload, executions, maxQueueDepth };
+        const reservation = {
+          records: records.length,
+          payload,
+          executions,
+          above: this.#lastSequence,
+          maxQueueDepth,
+        };
         const reserved = await before(
           deadline(),
           reserve(connection.client, keys, reservation, firstSequence),

@@ -4,20 +4,20 @@ import type { QueueKeys } from './queue-keys.js';
 import { Script } from './script.js';
 
 /**
- * One clock for all producers: `max(last + 1, TIME in µs)`. After a wiped Redis, new numbers are still above the old ones
+ * One clock for all producers: `max(last + 1, TIME in µs)`, and above what the caller has seen from another clock. After a wiped Redis, new numbers are still above the old ones
  * as long as its clock did not go back. Numbers stay exact in Lua and JavaScript until the year 2255.
  */
 const NEXT_SEQUENCE = `
-  local function next_sequence(key, count)
+  local function next_sequence(key, count, above)
     local time = redis.call('TIME')
     local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-    local first = math.max(tonumber(redis.call('GET', key) or '0') + 1, now)
+    local first = math.max(tonumber(redis.call('GET', key) or '0') + 1, now, above + 1)
     redis.call('SET', key, string.format('%.0f', first + count - 1))
     return first
   end`;
 
 const NEXT = new Script(`${NEXT_SEQUENCE}
-  return string.format('%.0f', next_sequence(KEYS[1], 1))`);
+  return string.format('%.0f', next_sequence(KEYS[1], 1, tonumber(ARGV[1])))`);
 
 const RAISE = new Script(`
   if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
@@ -32,15 +32,18 @@ const RESERVE = new Script(`${NEXT_SEQUENCE}
   local first = ARGV[3]
   if first == '' then
     local depth = redis.call('LLEN', KEYS[4])
-    if limit > 0 and depth >= limit then return -depth end
-    first = string.format('%.0f', next_sequence(KEYS[1], count))
+    if limit > 0 and depth >= limit then
+      redis.call('UNLINK', arrived)
+      return -depth
+    end
+    first = string.format('%.0f', next_sequence(KEYS[1], count, tonumber(ARGV[6])))
   end
   local job = 'w-' .. first
   redis.call('RENAME', arrived, payload_prefix .. job)
   redis.call('PERSIST', payload_prefix .. job)
   redis.call('ZADD', KEYS[2], first, job)
   local marks = {}
-  for i = 6, #ARGV do
+  for i = 7, #ARGV do
     marks[#marks + 1] = 0
     marks[#marks + 1] = ARGV[i] .. '\\0' .. job
   end
@@ -58,8 +61,8 @@ const RELEASE = new Script(`
   return jobs`);
 
 /** A sequence for one operation that does not pass through the queue: a delete's fence, an oversize checkpoint. */
-export async function nextSequence(client: Redis | Cluster, keys: QueueKeys): Promise<number> {
-  return Number(await NEXT.run(client, [keys.sequence], []));
+export async function nextSequence(client: Redis | Cluster, keys: QueueKeys, above = 0): Promise<number> {
+  return Number(await NEXT.run(client, [keys.sequence], [above]));
 }
 
 /** Makes all later sequences higher than this one, which came from another clock. */
@@ -71,13 +74,15 @@ export interface Reservation {
   readonly records: number;
   readonly payload: Buffer;
   readonly executions: readonly string[];
+  /** A sequence from another clock, above which the first one has to be. Default 0. */
+  readonly above?: number;
   /** Jobs that may wait before new chunks are refused; 0: no limit. */
   readonly maxQueueDepth: number;
 }
 
 export type Reserved = { kind: 'reserved'; firstSequence: number } | { kind: 'full'; depth: number };
 
-/** A payload that was sent ahead and not taken, because the queue is full or the producer died, goes by itself. */
+/** A payload that was sent ahead and never taken, because its producer died in between, goes by itself. */
 const ARRIVED_TTL_SECONDS = 600;
 
 /**
@@ -87,7 +92,7 @@ const ARRIVED_TTL_SECONDS = 600;
 export async function reserve(
   client: Redis | Cluster,
   keys: QueueKeys,
-  { records, payload, executions, maxQueueDepth }: Reservation,
+  { records, payload, executions, above = 0, maxQueueDepth }: Reservation,
   firstSequence?: number,
 ): Promise<Reserved> {
   const arrived = `${keys.payloadPrefix}arrived-${randomUUID()}`;
@@ -96,7 +101,7 @@ export async function reserve(
     RESERVE.run(
       client,
       [keys.sequence, keys.chunks, keys.marks, keys.waiting],
-      [records, maxQueueDepth, firstSequence ?? '', arrived, keys.payloadPrefix, ...executions],
+      [records, maxQueueDepth, firstSequence ?? '', arrived, keys.payloadPrefix, above, ...executions],
     ),
   ]);
   const value = Number(reply);

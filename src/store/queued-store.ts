@@ -218,6 +218,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
         throw error;
       const [write] = await this.#table.write([checkpoint], this.#producer.lastSequence);
       if (!write) throw error;
+      this.#producer.sawSequence(write.sequence);
       return directReceipt(checkpoint.id, write);
     }
   }

@@ -227,11 +227,9 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     const first = firstSequenceOf(job.id);
     const { sink: name, target } = job.data ?? {};
     const sink = this.#sinks.get(name);
-    if (!sink) throw new InvalidChunkError(`no sink ${JSON.stringify(name)} in this worker`);
+    if (!sink) throw new InvalidChunkError(`no sink ${named(name)} in this worker`);
     if (sink.target !== target) {
-      throw new InvalidChunkError(
-        `it is for table ${JSON.stringify(target)}, this worker writes ${sink.target}`,
-      );
+      throw new InvalidChunkError(`it is for table ${named(target)}, this worker writes ${sink.target}`);
     }
     const payload = await this.#connection.client.getBuffer(this.#keys.payloadPrefix + job.id);
     if (!payload) throw new InvalidChunkError('its payload is gone from Redis');
@@ -253,6 +251,11 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     this.emit('batch', { ...outcome, records, bytes, durationMs: performance.now() - began });
     return outcome;
   }
+}
+
+/** A name out of a job that anybody may have made: told only if it is one. */
+function named(name: unknown): string {
+  return typeof name === 'string' && /^[\w.$-]{1,128}$/.test(name) ? name : '(not a name)';
 }
 
 /** Whether it settled, in whichever way, within the time. */

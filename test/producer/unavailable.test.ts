@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { markOf } from '../../src/redis/queue-keys.js';
 import { freePort } from '../../src/services/free-port.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { RedisProxy } from '../redis/proxy.js';
@@ -63,12 +64,15 @@ describe('a producer whose Redis cannot be reached', () => {
     expect(await waitingJobs(place)).toEqual(expect.arrayContaining(enqueued.map(({ jobId }) => jobId)));
   });
 
-  it('makes one job of a record whose replies were lost', async () => {
+  it.each([
+    ['its numbers', 'ckpt-sequence'],
+    ['its job', ':marker'],
+  ])('makes one job of a record where the reply to %s was lost', async (_, key) => {
     const place = await testPlace();
     const proxy = await RedisProxy.before(place.redis);
     const producer = testProducer(place, { enqueueTimeoutMs: 20_000 }, proxy.url);
     await producer.enqueue(newRecord());
-    const swallowed = proxy.swallowReplies();
+    const swallowed = proxy.swallowRepliesFrom(key);
     const adding = producer.enqueue(newRecord());
     await swallowed;
     await proxy.refuse();
@@ -76,6 +80,24 @@ describe('a producer whose Redis cannot be reached', () => {
     const { jobId } = await soon(adding);
     expect(await waitingSizes(place)).toEqual([1, 1]);
     expect((await waitingJobs(place)).at(-1)).toBe(jobId);
+  });
+
+  it('restores what a Redis has lost of a record whose job it took', async () => {
+    const place = await testPlace();
+    const proxy = await RedisProxy.before(place.redis);
+    const producer = testProducer(place, { enqueueTimeoutMs: 20_000 }, proxy.url);
+    const swallowed = proxy.swallowRepliesFrom(':marker');
+    const record = newRecord();
+    const adding = producer.enqueue(record);
+    await swallowed;
+    const { client, keys } = place;
+    const [jobId] = await waitingJobs(place);
+    expect(await client.del(keys.payloadPrefix + jobId, keys.marks, keys.chunks)).toBe(3);
+    await proxy.refuse();
+    await proxy.open();
+    expect((await soon(adding)).jobId).toBe(jobId);
+    expect(await waitingSizes(place)).toEqual([1]);
+    expect(await client.zrange(keys.marks, 0, '-1')).toEqual([markOf(record.executionId, jobId as string)]);
   });
 });
 

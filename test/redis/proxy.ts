@@ -12,6 +12,8 @@ export class RedisProxy {
   #server: Server | undefined;
   #port = 0;
   #mode: Mode = 'pass';
+  #swallowFrom: string | undefined;
+  #onSwallowed = () => {};
 
   private constructor(target: string) {
     this.#target = new URL(target);
@@ -34,6 +36,7 @@ export class RedisProxy {
   /** Takes connections, at the port of the last time. */
   async open(): Promise<void> {
     this.#mode = 'pass';
+    this.#swallowFrom = undefined;
     this.#server = createServer((socket) => this.#connect(socket)).listen(this.#port, '127.0.0.1');
     await once(this.#server, 'listening');
     this.#port = (this.#server.address() as AddressInfo).port;
@@ -64,14 +67,13 @@ export class RedisProxy {
     for (const socket of this.#sockets) socket.resume();
   }
 
-  /** Commands arrive; resolves when the first of their replies was thrown away. */
-  swallowReplies(): Promise<void> {
-    this.#mode = 'swallow-replies';
+  /** Commands arrive, and from the first with this text on no reply comes back; resolves when one was thrown away. */
+  swallowRepliesFrom(text: string): Promise<void> {
+    this.#swallowFrom = text;
     return new Promise((resolve) => {
       this.#onSwallowed = resolve;
     });
   }
-  #onSwallowed = () => {};
 
   #connect(client: Socket): void {
     const redis = new Socket();
@@ -86,7 +88,11 @@ export class RedisProxy {
         redis.destroy();
       });
     }
-    client.on('data', (bytes) => redis.write(bytes));
+    client.on('data', (bytes) => {
+      if (this.#swallowFrom !== undefined && bytes.includes(this.#swallowFrom))
+        this.#mode = 'swallow-replies';
+      redis.write(bytes);
+    });
     redis.on('data', (bytes) => {
       if (this.#mode === 'swallow-replies') this.#onSwallowed();
       else client.write(bytes);

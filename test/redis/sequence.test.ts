@@ -64,6 +64,14 @@ describe('sequence', () => {
     expect(sequence).toBeGreaterThanOrEqual(now);
   });
 
+  it('is above what the caller has seen from a clock that is ahead', async () => {
+    const place = await testPlace();
+    const ahead = (await redisTime(place)) + MINUTE_US;
+    expect(await nextSequence(place.client, place.keys, ahead)).toBe(ahead + 1);
+    const reply = await reserve(place.client, place.keys, { ...reservation(), above: ahead + 10 });
+    expect(reply).toEqual({ kind: 'reserved', firstSequence: ahead + 11 });
+  });
+
   it('is raised and never lowered', async () => {
     const place = await testPlace();
     const ahead = (await redisTime(place)) + MINUTE_US;
@@ -117,8 +125,7 @@ describe('reserve', () => {
       kind: 'full',
       depth: 2,
     });
-    const { sequence, chunks, marks } = place.keys;
-    expect(await place.client.exists(sequence, chunks, marks)).toBe(0);
+    expect(await place.client.keys(`${place.keys.jobPrefix}ckpt-*`)).toEqual([]);
     expect(await reserved(place, { maxQueueDepth: 3 })).toBeGreaterThan(0);
     const again = await reserve(place.client, place.keys, reservation({ maxQueueDepth: 2 }), 7);
     expect(again).toEqual({ kind: 'reserved', firstSequence: 7 });
