@@ -1,6 +1,9 @@
 import { execFile } from 'node:child_process';
-import { arch, cpus, platform, release, totalmem } from 'node:os';
+import { arch, cpus, loadavg, platform, release, totalmem } from 'node:os';
 import { promisify } from 'node:util';
+
+/** A load of so much of the cores, before the run, spoils it. */
+const BUSY_SHARE = 0.25;
 
 /** What a figure depends on besides the code. */
 export interface Machine {
@@ -9,6 +12,8 @@ export interface Machine {
   readonly memoryGiB: number;
   readonly system: string;
   readonly node: string;
+  /** Average of the last minute before the run: what else this machine was doing. */
+  readonly loadBefore: number;
 }
 
 export function machineFacts(): Machine {
@@ -19,7 +24,14 @@ export function machineFacts(): Machine {
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     system: `${platform()} ${release()} ${arch()}`,
     node: process.version,
+    loadBefore: loadavg()[0] ?? 0,
   };
+}
+
+/** Undefined if the machine was idle enough for figures to mean something. */
+export function busyWarning({ loadBefore, cores }: Machine): string | undefined {
+  if (loadBefore < BUSY_SHARE * cores) return undefined;
+  return `this machine was busy in the last minute (load ${loadBefore.toFixed(1)}, ${cores} cores): figures may be far off`;
 }
 
 /** The commit that is checked out, `+` behind it if files differ from it; undefined outside a checkout. */

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type LocalServices, startLocalServices } from '../src/services/local-services.js';
 import { contendersOf } from './contenders/index.js';
-import { gitCommit, machineFacts } from './machine.js';
+import { busyWarning, gitCommit, machineFacts } from './machine.js';
 import { type BenchOptions, readOptions, USAGE, UsageError } from './options.js';
 import { Place } from './place.js';
 import { FULL, QUICK } from './plan.js';
@@ -49,6 +49,9 @@ async function bench(
   signal: AbortSignal,
 ): Promise<void> {
   const startedAt = new Date().toISOString();
+  const machine = machineFacts();
+  const warning = busyWarning(machine);
+  if (warning) say(warning);
   const plan = options.full ? FULL : QUICK;
   const contenders = contendersOf(options.only);
   const stateSets = await stateSetsOf(options);
@@ -57,6 +60,7 @@ async function bench(
   const about = new Map(contenders.map((contender) => [contender.name, contender.about]));
 
   console.log(`\n${tableText(results, about)}\n\n${targetsText(targets)}\n`);
+  if (warning) console.log(`  Beware: ${warning}.\n`);
   const file = options.jsonFile ?? defaultFile(startedAt);
   await mkdir(dirname(file), { recursive: true });
   const report = {
@@ -65,7 +69,7 @@ async function bench(
     commit: await gitCommit(),
     mode: options.full ? 'full' : 'quick',
     plan: { ...plan, budgetSeconds: Number.isFinite(plan.budgetSeconds) ? plan.budgetSeconds : null },
-    machine: machineFacts(),
+    machine,
     services: { postgres: services.postgres, redis: services.redis, ...(await place.serverVersions()) },
     states: stateSets.map(({ name, meanBytes, steps }) => ({ name, meanBytes, different: steps.length })),
     contenders: Object.fromEntries(about),

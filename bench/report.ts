@@ -44,9 +44,16 @@ export function tableText(results: readonly Result[], about: ReadonlyMap<Contend
     const rows = results
       .filter(({ states, rounds }) => states === kind && rounds.length > 0)
       .map((result) => [result.contender, ...cells(result.median, ratiosOf(results, result))]);
-    return `${kind}\n${aligned([...headingLines(), ...rows])}`;
+    return `${kind}, ${roundsText(results, kind)}\n${aligned([...headingLines(), ...rows])}`;
   });
   return [...tables, `${legend(about)}`].join('\n\n');
+}
+
+function roundsText(results: readonly Result[], kind: string): string {
+  const rounds = Math.max(
+    ...results.filter(({ states }) => states === kind).map((result) => result.rounds.length),
+  );
+  return rounds === 1 ? 'a single round' : `medians of ${rounds} rounds`;
 }
 
 function headingLines(): string[][] {

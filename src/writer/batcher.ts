@@ -61,7 +61,10 @@ export class Batcher<Item extends Batchable, Outcome> {
       if (!full && !this.#draining) {
         // A transaction beside another one pays only with a full batch: until then the next one had better grow.
         if (this.#committing.size > 0) return;
-        if (!this.#lingered) return this.#startLinger();
+        if (!this.#lingered) {
+          this.#startLinger();
+          return;
+        }
       }
       this.#begin(this.#waiting.splice(0, count));
     }

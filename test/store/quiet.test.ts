@@ -13,25 +13,23 @@ function secretCheckpoint(fields: Partial<CheckpointInput> = {}): CheckpointInpu
   return newCheckpoint({ state: { [SECRET]: SECRET }, metadata: { [SECRET]: SECRET }, ...fields });
 }
 
-/** Everything that a log, an error tracker or JSON could print of it, byte for byte and in hexadecimal. */
+/** Everything that a log, an error tracker or JSON could print of it, bytes as the text they are. */
 function everythingIn(value: unknown): string {
-  const own = (error: unknown): unknown =>
-    error instanceof Error
-      ? Object.fromEntries(Object.getOwnPropertyNames(error).map((name) => [name, Reflect.get(error, name)]))
-      : error;
-  return [
-    inspect(value, { depth: 50, showHidden: true, maxStringLength: null, maxArrayLength: null }),
-    JSON.stringify(value, (_, inner) => own(inner)),
-    String(value),
-  ].join('\n');
+  const seen = new Set<unknown>();
+  const textOf = (inner: unknown): string => {
+    if (inner instanceof Uint8Array) return Buffer.from(inner).toString('latin1');
+    if (typeof inner !== 'object' || inner === null || seen.has(inner)) return String(inner);
+    seen.add(inner);
+    return Reflect.ownKeys(inner)
+      .map((name) => `${String(name)}: ${textOf(Reflect.get(inner, name))}`)
+      .join('\n');
+  };
+  return [inspect(value, { depth: 50, showHidden: true, maxStringLength: null }), textOf(value)].join('\n');
 }
 
 function expectQuiet(value: unknown): void {
   const told = everythingIn(value);
-  for (const secret of [SECRET, PASSWORD]) {
-    expect(told).not.toContain(secret);
-    expect(told.replaceAll(' ', '')).not.toContain(Buffer.from(secret).toString('hex'));
-  }
+  for (const secret of [SECRET, PASSWORD]) expect(told).not.toContain(secret);
 }
 
 async function rejectionOf(work: Promise<unknown>): Promise<unknown> {
@@ -143,7 +141,9 @@ describe('the errors and log lines of a database that refuses hold no state', ()
 });
 
 it('what is looked for would be found', () => {
-  const careless = Object.assign(new Error('refused'), { command: { args: [Buffer.from(SECRET)] } });
+  const careless = Object.assign(new Error('refused'), {
+    command: { args: [Buffer.from('-'.repeat(1000) + SECRET)] },
+  });
   expect(() => expectQuiet(careless)).toThrow();
   expect(() => expectQuiet(new Error('outer', { cause: new Error(SECRET) }))).toThrow();
   expect(() => expectQuiet([{ row: { [SECRET]: 1 } }])).toThrow();

@@ -1,0 +1,131 @@
+import { inspect } from 'node:util';
+import { Redis } from 'ioredis';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { QueueUnavailableError } from '../../src/index.js';
+import {
+  asQueueUnavailable,
+  RedisConnection,
+  redisErrorText,
+  throttledErrorLog,
+} from '../../src/redis/connection.js';
+import { before } from '../../src/redis/deadline.js';
+import { services } from '../services.js';
+
+const SECRET = 'secret-of-the-state';
+
+/** As ioredis throws it: the arguments of the command travel along. */
+function replyError(message: string): Error {
+  return Object.assign(new Error(message), { name: 'ReplyError', command: { name: 'set', args: [SECRET] } });
+}
+
+describe('an error of Redis', () => {
+  it.each([
+    ["OOM command not allowed when used memory > 'maxmemory'.", 'ReplyError: OOM command not allowed'],
+    [
+      `ERR Error running script (call to f_1): @user_script:1: ${SECRET}`,
+      'ReplyError: ERR Error running script',
+    ],
+    [`WRONGTYPE Operation: ${SECRET}`, 'ReplyError: WRONGTYPE Operation'],
+  ])('is told by its first words: %s', (message, told) => {
+    expect(redisErrorText(replyError(message))).toMatch(told);
+    expect(redisErrorText(replyError(message))).not.toContain(SECRET);
+  });
+
+  it('is told by its code where it has one, and never by what was thrown instead of an error', () => {
+    expect(redisErrorText(Object.assign(new Error(SECRET), { code: 'ECONNREFUSED' }))).toBe('ECONNREFUSED');
+    expect(redisErrorText(SECRET)).toBe('unknown error');
+  });
+
+  it('becomes a QueueUnavailableError that keeps nothing of the command', () => {
+    const error = asQueueUnavailable(replyError('OOM'), 'enqueueing');
+    expect(error).toBeInstanceOf(QueueUnavailableError);
+    expect(error.message).toContain('enqueueing');
+    expect(inspect(error, { depth: 9, showHidden: true })).not.toContain(SECRET);
+    expect(error.cause).toBeUndefined();
+    expect(asQueueUnavailable(error, 'again')).toBe(error);
+  });
+});
+
+describe('throttledErrorLog', () => {
+  it('tells the first of many errors, and at the next time how many there were', () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const warn = vi.fn();
+    const log = throttledErrorLog({ debug: warn, info: warn, warn, error: warn }, 'lost');
+    for (let i = 0; i < 1000; i++) log(new Error('again'));
+    vi.setSystemTime(Date.now() + 5000);
+    log(new Error('again'));
+    log(new Error('again'));
+    expect(warn.mock.calls).toEqual([
+      [{ error: 'Error: again' }, 'lost'],
+      [{ error: 'Error: again', suppressed: 999 }, 'lost'],
+    ]);
+  });
+});
+
+describe('before', () => {
+  it('gives what the work gives, or throws what it throws, before the deadline', async () => {
+    expect(await before(Date.now() + 10_000, Promise.resolve(7), 'counting')).toBe(7);
+    const failure = new Error('of the work');
+    await expect(before(Date.now() + 10_000, Promise.reject(failure), 'counting')).rejects.toBe(failure);
+  });
+
+  it('rejects at the deadline, and takes no notice of what the work comes to', async () => {
+    let fail = (_: Error) => {};
+    const work = new Promise<never>((_, reject) => {
+      fail = reject;
+    });
+    const late = expect.objectContaining({
+      code: 'QUEUE_UNAVAILABLE',
+      message: expect.stringContaining('counting'),
+    });
+    await expect(before(Date.now() + 20, work, 'counting')).rejects.toEqual(late);
+    fail(new Error('too late'));
+    await expect(before(0, new Promise(() => {}), 'counting')).rejects.toEqual(late);
+  });
+});
+
+describe('RedisConnection', () => {
+  it('leaves a connection of the application open, with no listener of ours', async () => {
+    const theirs = new Redis(services().redisUrl);
+    onTestFinished(() => theirs.disconnect());
+    const listeners = () => [theirs.listenerCount('error'), theirs.listenerCount('close')];
+    const first = listeners();
+    const connection = new RedisConnection(theirs, 'commands');
+    expect(connection.client).toBe(theirs);
+    connection.close();
+    connection.close();
+    expect(await theirs.ping()).toBe('PONG');
+    expect(listeners()).toEqual(first);
+  });
+
+  it('takes a duplicate of it for a worker, which waits for Redis, and closes that', async () => {
+    const theirs = new Redis(services().redisUrl);
+    onTestFinished(() => theirs.disconnect());
+    const connection = new RedisConnection(theirs, 'worker');
+    const { client } = connection;
+    expect(client).not.toBe(theirs);
+    expect(client.options).toMatchObject({ maxRetriesPerRequest: null });
+    expect(await client.ping()).toBe('PONG');
+    connection.close();
+    await vi.waitFor(() => expect(client.status).toBe('end'));
+    expect(await theirs.ping()).toBe('PONG');
+  });
+
+  it('counts how often the connection was lost', async () => {
+    const connection = new RedisConnection(services().redisUrl, 'commands');
+    onTestFinished(() => connection.close());
+    await vi.waitFor(() => expect(connection.ready).toBe(true));
+    const { epoch, client } = connection;
+    client.disconnect(true);
+    await vi.waitFor(() => expect(connection.epoch).toBe(epoch + 1));
+    await vi.waitFor(() => expect(connection.ready).toBe(true));
+  });
+
+  it('takes options of ioredis', async () => {
+    const { hostname, port } = new URL(services().redisUrl);
+    const connection = new RedisConnection({ host: hostname, port: Number(port || 6379) }, 'worker');
+    onTestFinished(() => connection.close());
+    expect(await connection.client.ping()).toBe('PONG');
+  });
+});
