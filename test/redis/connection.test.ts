@@ -8,7 +8,7 @@ import {
   redisErrorText,
   throttledErrorLog,
 } from '../../src/redis/connection.js';
-import { before } from '../../src/redis/deadline.js';
+import { before as beforeDeadline } from '../../src/redis/deadline.js';
 import { services } from '../services.js';
 
 const SECRET = 'secret-of-the-state';
@@ -65,9 +65,11 @@ describe('throttledErrorLog', () => {
 
 describe('before', () => {
   it('gives what the work gives, or throws what it throws, before the deadline', async () => {
-    expect(await before(Date.now() + 10_000, Promise.resolve(7), 'counting')).toBe(7);
+    expect(await beforeDeadline(Date.now() + 10_000, Promise.resolve(7), 'counting')).toBe(7);
     const failure = new Error('of the work');
-    await expect(before(Date.now() + 10_000, Promise.reject(failure), 'counting')).rejects.toBe(failure);
+    await expect(beforeDeadline(Date.now() + 10_000, Promise.reject(failure), 'counting')).rejects.toBe(
+      failure,
+    );
   });
 
   it('rejects at the deadline, and takes no notice of what the work comes to', async () => {
@@ -79,9 +81,9 @@ describe('before', () => {
       code: 'QUEUE_UNAVAILABLE',
       message: expect.stringContaining('counting'),
     });
-    await expect(before(Date.now() + 20, work, 'counting')).rejects.toEqual(late);
+    await expect(beforeDeadline(Date.now() + 20, work, 'counting')).rejects.toEqual(late);
     fail(new Error('too late'));
-    await expect(before(0, new Promise(() => {}), 'counting')).rejects.toEqual(late);
+    await expect(beforeDeadline(0, new Promise(() => {}), 'counting')).rejects.toEqual(late);
   });
 });
 
