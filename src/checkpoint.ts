@@ -98,15 +98,19 @@ export function validName(
   value: unknown,
   { id, mayBeEmpty = false }: { id?: string; mayBeEmpty?: boolean } = {},
 ): string {
-  const fail = (problem: string) => new InvalidCheckpointError(field, problem, id);
-  if (value === undefined || value === null) throw fail('is missing');
-  if (typeof value !== 'string') throw fail('must be a string');
-  if (value === '' && !mayBeEmpty) throw fail('is empty');
-  if (value.includes('\0')) throw fail('must not hold U+0000');
-  if (/\p{Surrogate}/u.test(value)) throw fail('must not hold a lone surrogate');
+  const problem = nameProblem(value, mayBeEmpty);
+  if (problem) throw new InvalidCheckpointError(field, problem, id);
+  return value as string;
+}
+
+function nameProblem(value: unknown, mayBeEmpty: boolean): string | undefined {
+  if (value === undefined || value === null) return 'is missing';
+  if (typeof value !== 'string') return 'must be a string';
+  if (value === '' && !mayBeEmpty) return 'is empty';
+  if (value.includes('\0')) return 'must not hold U+0000';
+  if (/\p{Surrogate}/u.test(value)) return 'must not hold a lone surrogate';
   const bytes = Buffer.byteLength(value);
-  if (bytes > MAX_NAME_BYTES) throw fail(`has ${bytes} bytes; ${MAX_NAME_BYTES} is the limit`);
-  return value;
+  return bytes > MAX_NAME_BYTES ? `has ${bytes} bytes; ${MAX_NAME_BYTES} is the limit` : undefined;
 }
 
 function serializeField(field: string, value: unknown, id: string): string {

@@ -30,6 +30,7 @@ export class RedisConnection {
 
   constructor(redis: RedisOption, purpose: ConnectionPurpose, logger: Logger = silentLogger) {
     const given = isClient(redis) || isCluster(redis);
+    refuseOptions(given ? redis.options : redis);
     this.#owned = !given || purpose === 'worker';
     this.client = given && purpose === 'commands' ? redis : connect(redis, purpose);
     this.#onError = throttledErrorLog(logger, 'Redis connection error');
@@ -68,6 +69,15 @@ function connect(redis: RedisOption, purpose: ConnectionPurpose): Redis | Cluste
     throw new InvalidConfigError('redis', 'must be a URL, ioredis options, or an ioredis Redis or Cluster');
   }
   return new Redis({ ...redis, ...options });
+}
+
+/** Options with which BullMQ refuses to work, or takes every reply for another one. @throws InvalidConfigError */
+function refuseOptions(options: object | string): void {
+  for (const name of ['keyPrefix', 'stringNumbers'] as const) {
+    if (typeof options === 'object' && (options as RedisOptions | null)?.[name]) {
+      throw new InvalidConfigError('redis', `must not have the option ${name}`);
+    }
+  }
 }
 
 // By shape and not by class: the application may have another copy of ioredis.

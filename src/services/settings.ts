@@ -21,5 +21,7 @@ export function redisArguments(appendOnly: boolean): string[] {
     ...['--maxmemory-policy', 'noeviction'],
     ...['--appendonly', appendOnly ? 'yes' : 'no'],
     ...['--appendfsync', 'everysec'],
+    // A queue's file grows fast and says little: rewriting it every 64 MB, the default, costs a third of Redis' CPU.
+    ...['--auto-aof-rewrite-min-size', '512mb'],
   ];
 }

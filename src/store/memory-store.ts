@@ -27,7 +27,8 @@ export class MemoryCheckpointStore implements CheckpointStore {
     this.#assertOpen();
     const serialized = serializeCheckpoint(checkpoint);
     const { id, version } = serialized;
-    const sequence = ++this.#sequence;
+    this.#sequence = Math.max(this.#sequence + 1, Date.now() * 1000);
+    const sequence = this.#sequence;
     const stored = this.#checkpoints.get(id);
     if (!stored || stored.version <= version) this.#checkpoints.set(id, { ...serialized, sequence });
     return { id, sequence, committed: async () => this.#outcome(id, sequence) };

@@ -15,7 +15,7 @@ import { type Logger, silentLogger } from '../logger.js';
 import type { Scope } from '../postgres/checkpoint-table.js';
 import { Database } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
-import { DEFAULT_LIMITS, type Enqueued, type ProducerLimits } from '../producer/limits.js';
+import { checkLimits, DEFAULT_LIMITS, type Enqueued, type ProducerLimits } from '../producer/limits.js';
 import { Producer } from '../producer/producer.js';
 import { RedisConnection } from '../redis/connection.js';
 import { queueKeys } from '../redis/queue-keys.js';
@@ -84,6 +84,9 @@ export class QueuedCheckpointStore implements CheckpointStore {
     if (!Number.isInteger(maxQueuedBytes) || maxQueuedBytes < 1) {
       throw new InvalidConfigError('maxQueuedBytes', 'must be a whole number of at least 1');
     }
+    const limits = limitsOf(options);
+    // Before anything is opened: what throws here could close nothing.
+    checkLimits(limits);
     this.#options = { ...options, onQueueUnavailable, maxQueuedBytes };
     this.#logger = options.logger ?? silentLogger;
     const names = tableNames(options);
@@ -95,7 +98,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
     this.#writer = new BatchWriter(this.#database);
     this.#connection = new RedisConnection(options.redis, 'commands', this.#logger);
     this.#producer = new Producer({
-      ...limitsOf(options),
+      ...limits,
       connection: this.#connection,
       keys,
       sink: this.#sink.name,
@@ -256,8 +259,9 @@ export class QueuedCheckpointStore implements CheckpointStore {
     if (consistency === undefined || consistency === 'committed') return;
     if (consistency !== 'latest')
       throw new InvalidConfigError('consistency', "must be 'committed' or 'latest'");
+    const deadline = Date.now() + timeoutMs;
     const jobIds = await this.#watcher.pendingJobs(executionId, timeoutMs);
-    if (jobIds.length > 0) await this.#watcher.whenEnded(jobIds, timeoutMs);
+    if (jobIds.length > 0) await this.#watcher.whenEnded(jobIds, Math.max(0, deadline - Date.now()));
   }
 
   async #remove(scope: Scope, key: string): Promise<void> {

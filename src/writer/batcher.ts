@@ -25,10 +25,16 @@ interface Waiting<Item, Outcome> {
 }
 
 /**
+ * How long a batch that is not full waits beside one that is being committed. A transaction beside another pays only with
+ * a full batch; but one that is held, by a lock or a failure, must not hold up the rest.
+ */
+const BESIDE_LINGER_MS = 1000;
+
+/**
  * Gathers chunks into batches. An idle writer commits a lone chunk after `lingerMs`. While a batch is being committed the
- * next one fills, and it begins beside the first, up to `maxConcurrent`, only when it is full: so batches grow with the load,
- * and a load that one transaction at a time can carry does not crowd out producers and Redis. It bounds nothing itself: what it holds is what the
- * BullMQ worker has fetched, at most its concurrency.
+ * next one fills, and it begins beside the first, up to `maxConcurrent`, when it is full or has waited for a second: so
+ * batches grow with the load, and a load that one transaction at a time can carry does not crowd out producers and Redis.
+ * It bounds nothing itself: what it holds is what the BullMQ worker has fetched, at most its concurrency.
  */
 export class Batcher<Item extends Batchable, Outcome> {
   #waiting: Waiting<Item, Outcome>[] = [];
@@ -58,24 +64,20 @@ export class Batcher<Item extends Batchable, Outcome> {
   #dispatch(): void {
     while (this.#waiting.length > 0 && this.#committing.size < this.options.maxConcurrent) {
       const { count, full } = this.#nextBatch();
-      if (!full && !this.#draining) {
-        // A transaction beside another one pays only with a full batch: until then the next one had better grow.
-        if (this.#committing.size > 0) return;
-        if (!this.#lingered) {
-          this.#startLinger();
-          return;
-        }
+      if (!full && !this.#draining && !this.#lingered) {
+        this.#startLinger(this.#committing.size === 0 ? this.options.lingerMs : BESIDE_LINGER_MS);
+        return;
       }
       this.#begin(this.#waiting.splice(0, count));
     }
   }
 
-  #startLinger(): void {
+  #startLinger(ms: number): void {
     this.#linger ??= setTimeout(() => {
       this.#lingered = true;
       this.#linger = undefined;
       this.#dispatch();
-    }, this.options.lingerMs);
+    }, ms);
   }
 
   #begin(batch: Waiting<Item, Outcome>[]): void {
@@ -87,7 +89,7 @@ export class Batcher<Item extends Batchable, Outcome> {
       this.#committing.delete(committing);
       this.#inCommit -= batch.length;
       // What gathered during a commit has waited long enough.
-      this.#lingered = this.#waiting.length > 0;
+      this.#lingered ||= this.#waiting.length > 0 && this.#committing.size === 0;
       this.#dispatch();
     });
     this.#committing.add(committing);

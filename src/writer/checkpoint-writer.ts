@@ -76,7 +76,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     superseded: 0,
     deleted: 0,
   };
-  #worker: Worker<ChunkJob, void> | undefined;
+  #worker: ChunkWorker | undefined;
   #closing: Promise<void> | undefined;
 
   /** @throws InvalidConfigError naming the option. Connects to nothing yet. */
@@ -124,7 +124,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
    */
   async start(): Promise<void> {
     if (this.#worker || this.#closing) throw new InvalidConfigError('start', 'may be called once');
-    this.#worker = new Worker<ChunkJob, void>(this.#keys.queue, (job, token) => this.#process(job, token), {
+    this.#worker = new ChunkWorker(this.#keys.queue, (job, token) => this.#process(job, token), {
       connection: this.#connection.client,
       prefix: this.#keys.prefix,
       concurrency: this.#options.concurrency ?? WRITER_DEFAULTS.concurrency,
@@ -178,6 +178,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
           {},
           'closed with jobs in hand; they come back to the queue when their locks expire',
         );
+        this.#worker?.abandon();
       }
     }
     await settlesWithin(this.#database.close(), CLOSE_GRACE_MS);
@@ -250,6 +251,15 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     this.#cleanup.count(outcome);
     this.emit('batch', { ...outcome, records, bytes, durationMs: performance.now() - began });
     return outcome;
+  }
+}
+
+/** A BullMQ worker that can be let go of while its `close` waits for a Redis that is away. */
+class ChunkWorker extends Worker<ChunkJob, void> {
+  /** Ends the renewal of locks and the connections, which would keep the process alive. */
+  abandon(): void {
+    void this.lockManager.close();
+    this.disconnect().catch(() => {});
   }
 }
 

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { expect, test } from 'vitest';
-import { Oracle } from '../../src/cli/demo/oracle.js';
-import { builtInWorkload } from '../../src/cli/demo/workload.js';
+import { type Acknowledged, Oracle } from '../../src/cli/demo/oracle.js';
+import { WorkerReplicas } from '../../src/cli/demo/worker-replicas.js';
+import { builtInWorkload, traceWorkload } from '../../src/cli/demo/workload.js';
 import { MemoryCheckpointStore } from '../../src/index.js';
-import { services } from '../services.js';
+import { services, testQueue } from '../services.js';
 import { runCli, startCli } from './cli.js';
 
 test('the demo finds everything it saved, says so in one JSON object, and leaves nothing behind', async () => {
@@ -54,6 +55,40 @@ test('it replays recorded runs, an agent for each file', async () => {
   await rm(folder, { recursive: true });
 });
 
+test('a recorded run is replayed to its last step, steps that are saved twice included', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'ckpt-traces-'));
+  const lines = Array.from({ length: 20 }, (_, step) => JSON.stringify({ step, action: ' \0open\ud800' }));
+  await writeFile(join(folder, 'one.jsonl'), lines.join('\n'));
+
+  const [agent] = await traceWorkload(folder);
+  const saves = [...(agent?.steps() ?? [])];
+
+  expect(saves).toHaveLength(agent?.saves as number);
+  expect(new Set(saves.map(({ id }) => id)).size).toBe(20);
+  expect(saves.at(-1)).toMatchObject({ nodeName: 'open', state: { step: 19 } });
+  await rm(folder, { recursive: true });
+});
+
+test('a Redis that is not there is said at once, with exit code 1', async () => {
+  const { code, stderr } = await runCli(['demo', '--json'], { REDIS_URL: 'redis://127.0.0.1:1' });
+
+  expect(code).toBe(1);
+  expect(JSON.parse(stderr).error.code).toBe('QUEUE_UNAVAILABLE');
+});
+
+test('the demo does not wait for a commit when no worker is left', async () => {
+  const { databaseUrl, redisUrl } = services();
+  const replicas = new WorkerReplicas();
+  await replicas.start(1, { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, CKPT_QUEUE: testQueue() });
+  expect(replicas.allGone.aborted).toBe(false);
+
+  const allGone = once(replicas.allGone, 'abort');
+  process.kill(replicas.pids[0] as number, 'SIGKILL');
+
+  await allGone;
+  await replicas.stop();
+});
+
 test('Ctrl-C ends it with exit code 130, workers and schema included', async () => {
   const demo = startCli(['demo', '--agents', '20', '--saves', '100000', '--workers', '1']);
   let progress = '';
@@ -90,7 +125,7 @@ test('the comparison notices a checkpoint that is missing and one that is not th
   const [agent] = builtInWorkload(1, 12, 1000);
   for (const step of agent?.steps() ?? []) {
     await store.save(step);
-    oracle.acknowledged(step as Parameters<Oracle['acknowledged']>[0]);
+    oracle.acknowledged(step as Acknowledged);
   }
   expect(await oracle.verify(store, () => {})).toEqual({ missing: 0, stale: 0 });
 
@@ -98,7 +133,9 @@ test('the comparison notices a checkpoint that is missing and one that is not th
   await store.delete(first?.id as string);
   await store.save({ ...second, id: second?.id as string, nodeName: 'elsewhere', state: second?.state });
 
-  expect(await oracle.verify(store, () => {})).toEqual({ missing: 1, stale: 1 });
+  await store.save({ id: 'of nobody', executionId: 'demo-agent-0', nodeName: 'n', state: 1 });
+
+  expect(await oracle.verify(store, () => {})).toEqual({ missing: 1, stale: 2 });
 });
 
 async function schemasLike(pattern: string): Promise<string[]> {

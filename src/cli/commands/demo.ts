@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { CommandError, type CommonOptions, note, runCommand } from '../command.js';
+import { CommandError, type CommonOptions, note, runCommand, UsageError } from '../command.js';
 import type { DemoResult } from '../demo/run-demo.js';
 import { wholeNumber } from '../stores.js';
 
@@ -11,6 +11,10 @@ interface DemoCommandOptions extends CommonOptions {
   trace?: string;
   keep?: boolean;
 }
+
+const NEXT_STEPS = `
+Next: more load with --agents 200 --saves 100, recorded runs with --trace DIR, or the least program that
+does it: examples/quickstart.ts. A worker on services of yours: DATABASE_URL=… REDIS_URL=… ckpt worker`;
 
 const DEFAULT_AGENTS = 50;
 const DEFAULT_SAVES = 40;
@@ -32,6 +36,13 @@ export function registerDemo(program: Command): void {
     .action((options: DemoCommandOptions) =>
       runCommand(options, async (context) => {
         const { config, closing, signal, json, print } = context;
+        const keep = options.keep ?? false;
+        if (keep && !(config.postgres && config.redis)) {
+          throw new UsageError(
+            '--keep',
+            'needs DATABASE_URL and REDIS_URL: services of the demo end with it',
+          );
+        }
         const workers = wholeNumber('--workers', options.workers, 1, 64);
         const agents = await workload(options);
         const { startLocalServices } = await import('../../services/local-services.js');
@@ -46,9 +57,9 @@ export function registerDemo(program: Command): void {
           note(
             `${agents.length} agents, ${workers} workers; PostgreSQL: ${started.postgres}, Redis: ${started.redis}`,
           );
-        const keep = options.keep ?? false;
         const result = await runDemo({ services: started, agents, workers, keep, quiet: json, signal });
         print(result, () => summary(result));
+        if (!json && !result.interrupted) note(NEXT_STEPS);
         if (keep) note(`kept: schema ${result.schema}, queue ${result.queue}`);
         if (result.interrupted) return;
         if (result.missing > 0 || result.stale > 0)

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Checkpoint } from '../../checkpoint.js';
 import type { CheckpointStore } from '../../store/checkpoint-store.js';
 
-type Comparable = Pick<
+/** A checkpoint as it was saved, or read back. */
+export type Acknowledged = Pick<
   Checkpoint<unknown>,
   'id' | 'executionId' | 'nodeName' | 'state' | 'metadata' | 'version'
 > & {
@@ -12,7 +13,7 @@ type Comparable = Pick<
 export interface Verification {
   /** Checkpoints that were acknowledged and are not stored. */
   missing: number;
-  /** Checkpoints that are stored otherwise than they were saved last. */
+  /** Checkpoints that are stored otherwise than they were saved last, or that nobody saved. */
   stale: number;
 }
 
@@ -28,7 +29,7 @@ export class Oracle {
   }
 
   /** The save was acknowledged. Saves of one id are to be told in their order. */
-  acknowledged(checkpoint: Comparable): void {
+  acknowledged(checkpoint: Acknowledged): void {
     const { executionId, id, version } = checkpoint;
     const expected = this.#executions.get(executionId) ?? new Map();
     this.#executions.set(executionId, expected);
@@ -51,23 +52,26 @@ export class Oracle {
       for (const [id, { digest }] of expected) {
         if (!found.has(id)) sum.missing++;
         else if (found.get(id) !== digest) sum.stale++;
+        found.delete(id);
       }
+      sum.stale += found.size;
       onExecution();
     }
     return sum;
   }
 }
 
-function digestOf({ id, executionId, nodeName, state, metadata, timestamp, version }: Comparable): string {
+function digestOf({ id, executionId, nodeName, state, metadata, timestamp, version }: Acknowledged): string {
   const fields = [id, executionId, nodeName, state, metadata, timestamp.getTime(), version];
   return createHash('sha256').update(canonicalJson(fields)).digest('base64');
 }
 
 /** Equal for equal values: JSONB keeps the keys of an object in an order of its own. */
 function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_, part: unknown) =>
-    typeof part === 'object' && part !== null && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : part,
-  );
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join()}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const members = Object.keys(value)
+    .sort()
+    .map((key) => `${JSON.stringify(key)}:${canonicalJson((value as Record<string, unknown>)[key])}`);
+  return `{${members.join()}}`;
 }

@@ -14,11 +14,21 @@ const STOP_TIMEOUT_MS = 15_000;
 export class WorkerReplicas {
   readonly #children: ChildProcess[] = [];
   readonly #stats: WriterStats[] = [];
+  readonly #allGone = new AbortController();
   #stopping = false;
 
   /** @param env settings of the workers. Resolves when all take jobs. */
   async start(count: number, env: NodeJS.ProcessEnv): Promise<void> {
     await Promise.all(Array.from({ length: count }, (_, index) => this.#startOne(index, env)));
+  }
+
+  get pids(): number[] {
+    return this.#children.map(({ pid }) => pid as number);
+  }
+
+  /** Aborted when none is left to write. */
+  get allGone(): AbortSignal {
+    return this.#allGone.signal;
   }
 
   /** What all of them have written, as far as they have told. */
@@ -33,7 +43,7 @@ export class WorkerReplicas {
   /** Asks all of them how far they are; `stats` tells it a moment later. */
   askForStats(): void {
     const request: WorkerRequest = { type: 'stats' };
-    for (const child of this.#children) if (child.connected) child.send(request);
+    for (const child of this.#children) if (child.connected) child.send(request, ignore);
   }
 
   /** Lets them finish what they have, then ends. Idempotent. */
@@ -68,13 +78,20 @@ export class WorkerReplicas {
   }
 }
 
+/** A worker that ends while it is asked is noticed by its exit. */
+const ignore = () => {};
+
+function isRunning(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null;
+}
+
 function passOnWarnings(child: ChildProcess, index: number): void {
   if (!child.stdout) return;
   createInterface({ input: child.stdout }).on('line', (line) => note(`worker ${index + 1}: ${line}`));
 }
 
 async function stopOne(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (!isRunning(child)) return;
   const exit = once(child, 'exit');
   child.kill('SIGTERM');
   const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);

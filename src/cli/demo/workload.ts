@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { CheckpointInput, JsonValue } from '../../checkpoint.js';
-import { CommandError } from '../command.js';
+import { UsageError } from '../command.js';
 
 /** What one agent does: its saves, in order. Made step by step, so that many agents need little memory. */
 export interface AgentRun {
@@ -10,8 +10,10 @@ export interface AgentRun {
   steps(): Generator<CheckpointInput>;
 }
 
-/** Every tenth step saves the step before once more, so that a store which keeps an older state is found out. */
+/** Every tenth save is the step before once more, so that a store which keeps an older state is found out. */
 const RESAVE_EVERY = 10;
+/** Of a message beside its text, as JSON. */
+const MESSAGE_BYTES = 30;
 
 const WORDS =
   'read plan search open edit test build run error retry file function result token answer question note done next tool'.split(
@@ -25,8 +27,8 @@ export function builtInWorkload(agents: number, saves: number, stateBytes: numbe
     saves,
     *steps() {
       const messages: JsonValue[] = [];
-      const bytesAStep = Math.max(1, Math.round(stateBytes / saves));
-      yield* accumulate(this.executionId, saves, (step) => {
+      const bytesAStep = Math.max(1, Math.round(stateBytes / stepsOf(saves)) - MESSAGE_BYTES);
+      yield* accumulate(this.executionId, stepsOf(saves), (step) => {
         messages.push({ role: 'tool', content: words(agent * 7919 + step * 104_729, bytesAStep) });
         return { nodeName: WORDS[step % WORDS.length] as string, state: { messages: [...messages], step } };
       });
@@ -39,13 +41,13 @@ export async function traceWorkload(directory: string, agents?: number, saves?: 
   const traces = await readTraces(directory);
   return Array.from({ length: agents ?? traces.length }, (_, agent) => {
     const { name, steps } = traces[agent % traces.length] as Trace;
-    const count = Math.min(saves ?? steps.length, steps.length);
+    const count = saves === undefined ? steps.length : Math.min(stepsOf(saves), steps.length);
     return {
       executionId: `${name}#${agent}`,
-      saves: count,
+      saves: savesOf(count),
       *steps() {
         yield* accumulate(this.executionId, count, (step) => ({
-          nodeName: /^\S{1,100}/.exec(steps[step]?.action ?? '')?.[0] ?? 'step',
+          nodeName: firstWord(steps[step]?.action) ?? 'step',
           state: { messages: steps.slice(0, step + 1) as JsonValue[], step },
         }));
       },
@@ -53,18 +55,27 @@ export async function traceWorkload(directory: string, agents?: number, saves?: 
   });
 }
 
+/** Saves of a run with so many steps: every `RESAVE_EVERY`th save repeats a step. */
+function savesOf(steps: number): number {
+  return steps + Math.floor((steps - 1) / (RESAVE_EVERY - 1));
+}
+
+/** Steps of a run with so many saves. */
+function stepsOf(saves: number): number {
+  return saves - Math.floor(saves / RESAVE_EVERY);
+}
+
 function* accumulate(
   executionId: string,
-  saves: number,
+  steps: number,
   stateOf: (step: number) => { nodeName: string; state: { [key: string]: JsonValue } },
 ): Generator<CheckpointInput> {
-  let previous: CheckpointInput | undefined;
-  for (let save = 0, step = 0; save < saves; save++) {
-    if (previous && save % RESAVE_EVERY === RESAVE_EVERY - 1) {
+  let previous: (CheckpointInput & { version: number }) | undefined;
+  for (let step = 0, save = 1; step < steps; save++) {
+    if (previous && save % RESAVE_EVERY === 0) {
       // In turn with a higher version and with the same one.
-      const version = (previous.version as number) + (save % (2 * RESAVE_EVERY) < RESAVE_EVERY ? 1 : 0);
-      const state = { ...(previous.state as { [key: string]: JsonValue }), revised: save };
-      yield { ...previous, version, state };
+      const version = previous.version + (save % (2 * RESAVE_EVERY) === 0 ? 0 : 1);
+      yield { ...previous, version, state: { ...(previous.state as object), revised: save } };
       continue;
     }
     previous = {
@@ -80,27 +91,40 @@ function* accumulate(
   }
 }
 
+/** What can be a node name, of the first word of an action. */
+function firstWord(action: unknown): string | undefined {
+  return typeof action === 'string' ? /[^\s\0\p{Surrogate}]{1,100}/u.exec(action)?.[0] : undefined;
+}
+
 interface Trace {
   name: string;
-  steps: { action?: string }[];
+  steps: { action?: unknown }[];
 }
 
 async function readTraces(directory: string): Promise<Trace[]> {
   const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
-    throw new CommandError(`--trace: cannot read ${directory}: ${error.code}`);
+    throw new UsageError('--trace', `cannot be read: ${directory}: ${error.code}`);
   });
   const files = names.filter((name) => name.endsWith('.jsonl')).sort();
-  if (files.length === 0) throw new CommandError(`--trace: no *.jsonl files in ${directory}`);
+  if (files.length === 0) throw new UsageError('--trace', `has no *.jsonl files: ${directory}`);
   return Promise.all(files.map((file) => readTrace(join(directory, file))));
 }
 
 async function readTrace(path: string): Promise<Trace> {
   const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line.trim() !== '');
+  if (lines.length === 0) throw new UsageError('--trace', `has an empty file: ${path}`);
+  return { name: basename(path, '.jsonl'), steps: lines.map((line, index) => stepOf(line, path, index + 1)) };
+}
+
+function stepOf(line: string, path: string, lineNumber: number): { action?: unknown } {
+  let step: unknown;
   try {
-    return { name: basename(path, '.jsonl'), steps: lines.map((line) => JSON.parse(line)) };
+    step = JSON.parse(line);
   } catch {
-    throw new CommandError(`--trace: ${path} is not JSON lines`);
+    // told below
   }
+  if (typeof step === 'object' && step !== null && !Array.isArray(step)) return step;
+  throw new UsageError('--trace', `${path}, line ${lineNumber}, is not a JSON object`);
 }
 
 /** Words of about this many bytes; the same for the same seed. */
