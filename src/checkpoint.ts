@@ -135,7 +135,8 @@ function jsonProblem(error: unknown): string {
 
 function validTimestamp(value: unknown, id: string): Date {
   if (!(value instanceof Date)) throw new InvalidCheckpointError('timestamp', 'must be a Date', id);
-  const time = value.getTime();
+  // Of the Date itself: a subclass may answer anything.
+  const time = Date.prototype.getTime.call(value);
   if (Number.isNaN(time)) throw new InvalidCheckpointError('timestamp', 'is an invalid date', id);
   if (time < MIN_TIMESTAMP) throw new InvalidCheckpointError('timestamp', 'is before 4713 BC', id);
   return new Date(time);

@@ -5,7 +5,7 @@ import { tableNames } from './postgres/identifiers.js';
 import { DEFAULT_LIMITS } from './producer/limits.js';
 import { checkedUrl } from './redis/connection.js';
 import { DEFAULT_PREFIX, DEFAULT_QUEUE, queueKeys } from './redis/queue-keys.js';
-import { WRITER_DEFAULTS } from './writer/writer-options.js';
+import { MAX_BATCH_RECORDS, WRITER_DEFAULTS } from './writer/writer-options.js';
 
 interface Setting<T> {
   /** Environment variable. */
@@ -75,7 +75,7 @@ export const SETTINGS = {
   ),
   maxBatchRecords: setting(
     'CKPT_BATCH_RECORDS',
-    whole(1, 1_000_000),
+    whole(1, MAX_BATCH_RECORDS),
     WRITER_DEFAULTS.maxBatchRecords,
     'records at which a batch is closed',
   ),
@@ -233,7 +233,12 @@ function valid(check: (text: string) => unknown): z.ZodType<string> {
       check(text);
     } catch (error) {
       if (!(error instanceof InvalidConfigError)) throw error;
-      context.addIssue({ code: 'custom', message: error.problem });
+      // Of `postgres: pool_max_conns` the parameter is told: the variable is named anyway.
+      const [, parameter] = error.field.split(': ');
+      context.addIssue({
+        code: 'custom',
+        message: parameter ? `${parameter} ${error.problem}` : error.problem,
+      });
     }
   });
 }

@@ -110,10 +110,33 @@ export class WriteRefusedError extends CheckpointQueueError {
   }
 }
 
+/**
+ * The save is neither stored nor superseded nor deleted: Redis lost it after it was acknowledged (it keeps no append-only
+ * file, or lost its tail), or another program removed the row.
+ */
+export class SaveLostError extends CheckpointQueueError {
+  constructor(
+    readonly id: string,
+    readonly sequence: number,
+  ) {
+    super(
+      'SAVE_LOST',
+      `Save ${sequence} of checkpoint ${JSON.stringify(id)} is not in PostgreSQL, nor in the queue`,
+    );
+  }
+}
+
 /** A job's payload is not a chunk that this version can read, or is missing. The job is kept. */
 export class InvalidChunkError extends CheckpointQueueError {
   constructor(problem: string) {
     super('INVALID_CHUNK', `Not a readable chunk: ${problem}`);
+  }
+}
+
+/** A job is meant for another worker: of another table, or of a release with further sinks. It goes back to the queue. */
+export class MisroutedChunkError extends CheckpointQueueError {
+  constructor(problem: string) {
+    super('MISROUTED_CHUNK', `Not for this worker: ${problem}`);
   }
 }
 

@@ -8,8 +8,10 @@ export {
   InvalidCheckpointError,
   InvalidChunkError,
   InvalidConfigError,
+  MisroutedChunkError,
   PendingWritesTimeoutError,
   QueueUnavailableError,
+  SaveLostError,
   SchemaMismatchError,
   WriteRefusedError,
 } from './errors.js';

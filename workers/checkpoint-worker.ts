@@ -1,4 +1,5 @@
-import { pathToFileURL } from 'node:url';
+import { realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { type ConnectedConfig, loadConfig, withServices } from '../src/config.js';
 import { CheckpointQueueError } from '../src/errors.js';
@@ -14,7 +15,9 @@ const SIGNAL_EXIT_CODE = { SIGINT: 130, SIGTERM: 143 } as const;
 /**
  * One worker replica as a process: logs JSON lines to standard output and runs until SIGTERM or SIGINT, then commits what
  * it has within the deadline. A second signal ends it at once, which loses nothing either: its jobs come back when their
- * locks expire. Resolves when the writer is closed.
+ * locks expire. Resolves when the writer is closed; what a service that is away still holds open may keep the process alive
+ * then, so the caller ends it with `process.exit`.
+ * @throws what nobody handled, after an attempt to close: the process cannot be trusted to go on
  */
 export async function runWorker(config: ConnectedConfig): Promise<void> {
   const logger = pino({ name: 'checkpoint-worker', level: config.logLevel });
@@ -30,7 +33,17 @@ export async function runWorker(config: ConnectedConfig): Promise<void> {
       process.on(signal, () => (stopping ? process.exit(SIGNAL_EXIT_CODE[signal]) : stop(signal)));
     }
     process.on('disconnect', () => stopping || stop('parent is gone'));
+    const crash = (error: unknown) => {
+      // Its message may hold data: the name and the code have to do.
+      const { name, code } =
+        error instanceof Error ? (error as NodeJS.ErrnoException) : { name: typeof error };
+      logger.fatal({ error: code ?? name }, 'unexpected error, closing');
+      const fail = () => reject(new CheckpointQueueError('UNEXPECTED', `unexpected error: ${code ?? name}`));
+      writer.close({ deadlineMs: config.shutdownDeadlineMs }).then(fail, fail);
+    };
+    process.on('uncaughtException', crash).on('unhandledRejection', crash);
   });
+  stopped.catch(() => {}); // awaited below
   answerParent(writer);
   await writer.start();
   tellParent({ type: 'ready' });
@@ -52,12 +65,13 @@ function tellParent(message: WorkerMessage): void {
 }
 
 // Started as a program of its own, as the container image does, and not through `ckpt worker`.
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+if (process.argv[1] !== undefined && fileURLToPath(import.meta.url) === realpathSync(process.argv[1])) {
   try {
     await runWorker(withServices(loadConfig()));
+    process.exit(0);
   } catch (error) {
     const code = error instanceof CheckpointQueueError ? error.code : 'UNEXPECTED';
     console.error(`checkpoint-worker: ${code}: ${error instanceof Error ? error.message : 'unknown error'}`);
-    process.exitCode = code === 'INVALID_CONFIG' ? 2 : 1;
+    process.exit(code === 'INVALID_CONFIG' ? 2 : 1);
   }
 }

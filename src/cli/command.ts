@@ -12,6 +12,8 @@ export interface CommandContext {
   readonly json: boolean;
   /** Aborted by Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal;
+  /** Settles as `work` does, or rejects when the command is interrupted; what `work` comes to afterwards is ignored. */
+  interruptible<T>(work: Promise<T>): Promise<T>;
   /** Prints the result: the value as one line of JSON with `--json`, else the text. */
   print(value: unknown, text: string | (() => string)): void;
   /** Something to close at the end, the last one first. */
@@ -30,6 +32,10 @@ export async function runCommand(
   const json = options.json ?? false;
   const interruption = new AbortController();
   const interrupt = () => interruption.abort();
+  const interrupted = new Promise<never>((_, reject) =>
+    interruption.signal.addEventListener('abort', () => reject(new Interrupted()), { once: true }),
+  );
+  interrupted.catch(() => {}); // who waits for it is told
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   const resources: { close(): Promise<void> }[] = [];
   try {
@@ -37,6 +43,7 @@ export async function runCommand(
       config: loadConfig(),
       json,
       signal: interruption.signal,
+      interruptible: (work) => Promise.race([work, interrupted]),
       print: (value, text) =>
         writeLine(json ? JSON.stringify(value) : typeof text === 'string' ? text : text()),
       closing: (resource) => {
@@ -45,13 +52,15 @@ export async function runCommand(
       },
     });
   } catch (error) {
-    failCommand(error, json);
+    if (!(error instanceof Interrupted)) failCommand(error, json);
   } finally {
     for (const resource of resources.reverse()) await resource.close();
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
     if (interruption.signal.aborted) process.exitCode = EXIT_INTERRUPTED;
   }
 }
+
+class Interrupted extends Error {}
 
 /** An expected failure of a command: said in one line, with exit code 1. */
 export class CommandError extends CheckpointQueueError {
@@ -89,6 +98,11 @@ export function failCommand(error: unknown, json: boolean): void {
 }
 
 function describe(error: unknown): { code: string; message: string; field?: string } {
+  if (error instanceof AggregateError && error.errors.length > 0) {
+    const first = describe(error.errors[0]);
+    const more = error.errors.length - 1;
+    return more === 0 ? first : { ...first, message: `${first.message} (and ${more} more)` };
+  }
   if (error instanceof CheckpointQueueError) {
     return {
       code: error.code,

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { note } from './command.js';
 import { registerClear } from './commands/clear.js';
 import { registerConfig } from './commands/config.js';
 import { registerDelete } from './commands/delete.js';
@@ -29,13 +30,16 @@ Examples:
 Exit code: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted.`;
 
 const USAGE_EXIT_CODE = 2;
+/** Known before the arguments are parsed, for the errors of parsing them. */
+const asJson = process.argv.includes('--json');
 
 function buildProgram(): Command {
   const program = new Command('ckpt')
     .description('checkpoint-queue: checkpoints of agents, saved without waiting for the database')
     .version(packageVersion())
     .addHelpText('after', HELP)
-    .exitOverride();
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => asJson || write(text) });
   const registrations = [
     registerDemo,
     registerInit,
@@ -75,5 +79,7 @@ try {
   await buildProgram().parseAsync();
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
+  if (asJson && error.exitCode !== 0)
+    note(JSON.stringify({ error: { code: 'USAGE', message: error.message } }));
   process.exitCode = error.exitCode === 0 ? 0 : USAGE_EXIT_CODE;
 }

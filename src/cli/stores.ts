@@ -1,4 +1,5 @@
 import { required, withServices } from '../config.js';
+import type { ProducerLimits } from '../producer/limits.js';
 import type { CheckpointStore, ReadOptions } from '../store/checkpoint-store.js';
 import { PostgresCheckpointStore } from '../store/postgres-store.js';
 import { QueuedCheckpointStore } from '../store/queued-store.js';
@@ -11,8 +12,11 @@ export interface ReadCommandOptions {
   json?: boolean;
 }
 
-export function openQueuedStore({ config, closing }: CommandContext): QueuedCheckpointStore {
-  return closing(new QueuedCheckpointStore(withServices(config)));
+export function openQueuedStore(
+  { config, closing }: CommandContext,
+  options: Partial<ProducerLimits> = {},
+): QueuedCheckpointStore {
+  return closing(new QueuedCheckpointStore({ ...withServices(config), ...options }));
 }
 
 /** Reading what is committed needs PostgreSQL alone; the latest state needs Redis as well. */

@@ -23,7 +23,7 @@ export interface CheckpointTableSql {
   readonly upsertNow: string;
   readonly load: string;
   readonly latest: string;
-  /** $1 ids, $2 execution ids: what became of queued records. Returns id, sequence, and the fence above each, in the order given. */
+  /** $1 ids, $2 execution ids: what became of queued records. Returns id, version and sequence of the stored row, and the fence of each, in the order given. */
   readonly fates: string;
   readonly estimateRows: string;
   list(options: { before?: 'time' | 'id'; after?: 'time' | 'id' }): string;
@@ -31,6 +31,11 @@ export interface CheckpointTableSql {
 
 /** What a delete covers: one checkpoint by its id, or all of an execution. */
 export type Scope = 'checkpoint' | 'execution';
+
+/** A client that froze while it holds the gate must not hold up all others for longer. */
+const GATE_IDLE_LIMIT = '30s';
+/** While a delete waits for the gate, later batches wait behind it. */
+const DELETE_LOCK_LIMIT = '10s';
 
 /** The staging columns in the order in which COPY sends them. */
 export const STAGING_COLUMNS = [
@@ -75,6 +80,7 @@ export function checkpointTableSql(names: TableNames): CheckpointTableSql {
   return {
     openBatch: `
       SET LOCAL client_min_messages = warning;
+      SET LOCAL idle_in_transaction_session_timeout = '${GATE_IDLE_LIMIT}';
       CREATE TEMP TABLE IF NOT EXISTS ${staging} (${STAGING_COLUMNS.join(', ')}) ON COMMIT DELETE ROWS;
       SELECT pg_advisory_xact_lock_shared(${gate})`,
     copy: `COPY pg_temp.${staging} FROM STDIN (FORMAT binary)`,
@@ -86,7 +92,10 @@ export function checkpointTableSql(names: TableNames): CheckpointTableSql {
       ON CONFLICT (id) DO UPDATE SET ${assign}
       WHERE (t.version, t.write_seq) < (excluded.version, excluded.write_seq)`,
     countTombstoned: `SELECT count(*) AS count FROM pg_temp.${staging} s WHERE ${tombstoned}`,
-    openDelete: `SELECT pg_advisory_xact_lock(${gate})`,
+    openDelete: `
+      SET LOCAL idle_in_transaction_session_timeout = '${GATE_IDLE_LIMIT}';
+      SET LOCAL lock_timeout = '${DELETE_LOCK_LIMIT}';
+      SELECT pg_advisory_xact_lock(${gate})`,
     remove: { checkpoint: remove('id'), execution: remove('execution_id') },
     // A direct write is the newest by being made now: whatever the clocks say, its sequence is set above the fences of its
     // keys, above $9 and above the stored row's. Only the version can make it give way.
@@ -114,7 +123,7 @@ export function checkpointTableSql(names: TableNames): CheckpointTableSql {
     load: `${SELECT} FROM ${checkpoints} WHERE id = $1`,
     latest: `${SELECT} FROM ${checkpoints} WHERE execution_id = $1 ORDER BY ${POSITION_DESC} LIMIT 1`,
     fates: `
-      SELECT r.id, r.execution_id, t.write_seq AS sequence, (
+      SELECT r.id, r.execution_id, t.version, t.write_seq AS sequence, (
           SELECT max(d.fence) FROM ${tombstones} d
            WHERE d.scope = 'checkpoint' AND d.key = r.id OR d.scope = 'execution' AND d.key = r.execution_id
         ) AS fence

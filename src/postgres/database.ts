@@ -40,6 +40,7 @@ export class Database {
       application_name: 'checkpoint-queue',
       // Otherwise a host that answers nothing holds a save or a shutdown for ever.
       connectionTimeoutMillis: 10_000,
+      keepAlive: true,
       ...(max !== undefined && { max }),
       ...(typeof postgres === 'string' ? parseDsn(postgres) : postgres),
     });
@@ -161,7 +162,10 @@ export function asDatabaseError(error: unknown): unknown {
   if (!(original instanceof Error) || original instanceof CheckpointQueueError) return original;
   const sqlState = sqlStateOf(original);
   if (sqlState !== undefined) {
-    const told = MESSAGES_WITHOUT_DATA.has(sqlState.slice(0, 2)) ? `: ${original.message}` : '';
+    const told =
+      isServersOwn(original) && MESSAGES_WITHOUT_DATA.has(sqlState.slice(0, 2))
+        ? `: ${original.message}`
+        : '';
     return new DatabaseError(`PostgreSQL error ${sqlState}${told}`, sqlState, { cause: line(original) });
   }
   const { code } = original as NodeJS.ErrnoException;
@@ -169,6 +173,11 @@ export function asDatabaseError(error: unknown): unknown {
     return new DatabaseError(`PostgreSQL cannot be reached: ${code ?? original.message}`, undefined);
   }
   return original;
+}
+
+/** A trigger or function may raise any code with any text. */
+function isServersOwn(error: Error): boolean {
+  return (error as pg.DatabaseError).routine !== 'exec_stmt_raise';
 }
 
 /** What is kept of PostgreSQL's own error as a cause: its routine and, for COPY, the line. No value of a row. */

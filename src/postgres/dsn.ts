@@ -39,6 +39,10 @@ function parseUrl(dsn: string, field: string): URL {
   if (!url || !PROTOCOLS.has(url.protocol)) {
     throw new InvalidConfigError(field, 'must be a URL like postgresql://user:password@host:5432/database');
   }
+  // A password with these characters ends the authority early: the rest of it would pass as path or fragment.
+  if (url.hash !== '' || url.pathname.includes('@')) {
+    throw new InvalidConfigError(field, 'has a # or / in its password: write them as %23 and %2F');
+  }
   return url;
 }
 

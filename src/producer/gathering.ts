@@ -48,6 +48,20 @@ export class Gathering {
     return this.#waiting.splice(0, count);
   }
 
+  /** Counts bytes that are pending elsewhere. One record alone may be larger than the limit. @throws BackpressureError */
+  hold(bytes: number): void {
+    const { maxPendingBytes } = this.limits;
+    const sum = this.#pendingBytes + bytes;
+    if (this.#pendingBytes > 0 && sum > maxPendingBytes) {
+      throw new BackpressureError('maxPendingBytes', sum, maxPendingBytes);
+    }
+    this.#pendingBytes = sum;
+  }
+
+  letGo(bytes: number): void {
+    this.#pendingBytes -= bytes;
+  }
+
   settled(chunk: readonly PendingRecord[]): void {
     for (const { record } of chunk) this.#pendingBytes -= record.byteLength;
   }

@@ -79,6 +79,26 @@ export class Producer {
     return acknowledged;
   }
 
+  /**
+   * A sequence for a save that bypasses the queue: above those of all saves before it, acknowledged or not.
+   * @throws QueueUnavailableError
+   */
+  nextSequenceInOrder(): Promise<number> {
+    // One connection, so what is sent first is numbered first.
+    this.#dispatch(Number.POSITIVE_INFINITY);
+    return this.nextSequence();
+  }
+
+  /** Counts the bytes of a save that bypasses the queue as pending while it works. @throws BackpressureError */
+  async holding<T>(bytes: number, work: () => Promise<T>): Promise<T> {
+    this.#gathering.hold(bytes);
+    try {
+      return await work();
+    } finally {
+      this.#gathering.letGo(bytes);
+    }
+  }
+
   /** A sequence for an operation that bypasses the queue. @throws QueueUnavailableError */
   async nextSequence(): Promise<number> {
     if (this.#closed) throw new ClosedError('producer');
@@ -131,8 +151,8 @@ export class Producer {
     });
   }
 
-  #dispatch(): void {
-    while (this.#inFlight.size < MAX_IN_FLIGHT && this.#gathering.records > 0) {
+  #dispatch(maxInFlight = MAX_IN_FLIGHT): void {
+    while (this.#inFlight.size < maxInFlight && this.#gathering.records > 0) {
       const sending = this.#send(this.#gathering.takeChunk()).finally(() => {
         this.#inFlight.delete(sending);
         this.#dispatch();
@@ -151,6 +171,7 @@ export class Producer {
       for (const { reject } of chunk) reject(error);
       if (error instanceof QueueUnavailableError) {
         this.#unavailable = true;
+        this.#options.connection.reset();
         // What gathered meanwhile would wait for the same Redis, one chunk after the other, beyond its deadlines.
         this.#gathering.rejectAll(error);
       }

@@ -26,6 +26,7 @@ export class RedisConnection {
   readonly #onClose = () => {
     this.#epoch++;
   };
+  readonly #duplicates: (Redis | Cluster)[] = [];
   #epoch = 0;
 
   constructor(redis: RedisOption, purpose: ConnectionPurpose, logger: Logger = silentLogger) {
@@ -33,6 +34,7 @@ export class RedisConnection {
     refuseOptions(given ? redis.options : redis);
     this.#owned = !given || purpose === 'worker';
     this.client = given && purpose === 'commands' ? redis : connect(redis, purpose);
+    if (purpose === 'worker') this.#ownDuplicates();
     this.#onError = throttledErrorLog(logger, 'Redis connection error');
     this.client.on('error', this.#onError);
     this.client.on('close', this.#onClose);
@@ -46,10 +48,31 @@ export class RedisConnection {
     return this.client.status === 'ready';
   }
 
+  /**
+   * Gives up a connection that is open and does not answer, which otherwise stays so for minutes and keeps the payloads of
+   * the commands that nobody waits for any more. A connection of the application is left alone.
+   */
+  reset(): void {
+    if (this.#owned && this.ready) this.client.disconnect(true);
+  }
+
+  /** BullMQ makes a second connection of ours for its blocking calls, and cannot close it while Redis is away. */
+  #ownDuplicates(): void {
+    const { client } = this;
+    const duplicate = client.duplicate.bind(client) as (...args: unknown[]) => Redis | Cluster;
+    Object.assign(client, {
+      duplicate: (...args: unknown[]) => {
+        const made = duplicate(...args);
+        this.#duplicates.push(made);
+        return made;
+      },
+    });
+  }
+
   /** Closes the connection, unless it is the application's. Does not wait for Redis. Idempotent. */
   close(): void {
     this.client.off('close', this.#onClose);
-    if (this.#owned) this.client.disconnect();
+    if (this.#owned) for (const client of [this.client, ...this.#duplicates]) client.disconnect();
     else this.client.off('error', this.#onError);
   }
 }
@@ -91,14 +114,17 @@ function isCluster(redis: unknown): redis is Cluster {
 
 /** @throws InvalidConfigError; the URL, which may hold a password, is not repeated. */
 export function checkedUrl(text: string, field = 'redis'): string {
-  let protocol: string | undefined;
+  let url: URL | undefined;
   try {
-    protocol = new URL(text).protocol;
+    url = new URL(text);
   } catch {
     // Node's error holds the whole input.
   }
-  if (!protocol || !PROTOCOLS.has(protocol)) {
-    throw new InvalidConfigError(field, 'must be a URL like redis://user:password@host:6379/0');
+  if (!url || !PROTOCOLS.has(url.protocol) || url.hash !== '' || !/^\/?\d*$/.test(url.pathname)) {
+    throw new InvalidConfigError(
+      field,
+      'must be a URL like redis://user:password@host:6379/0, with # and / in the password as %23 and %2F',
+    );
   }
   return text;
 }

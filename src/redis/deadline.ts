@@ -12,7 +12,7 @@ export async function before<T>(deadline: number, work: Promise<T>, doing: strin
   const expired = new Promise<never>((_, reject) => {
     timer = setTimeout(
       () => reject(new QueueUnavailableError(`Redis did not answer in time while ${doing}`)),
-      Math.max(0, deadline - Date.now()),
+      timerMs(deadline - Date.now()),
     );
   });
   try {
@@ -20,4 +20,9 @@ export async function before<T>(deadline: number, work: Promise<T>, doing: strin
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** A timer of Node with more than 2^31 - 1 ms fires at once. */
+export function timerMs(ms: number): number {
+  return Math.min(Math.max(0, ms), 2 ** 31 - 1);
 }

@@ -25,7 +25,7 @@ export async function readQueueStats(connection: RedisConnection, keys: QueueKey
   queue.on('error', () => {}); // reported by the calls below
   const read = async (): Promise<QueueStats> => {
     const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
-    const [, oldest] = (await client.call('ZRANGE', keys.chunks, 0, 0, 'WITHSCORES')) as string[];
+    const [, oldest] = await client.zrange(keys.chunks, '0', '0', 'WITHSCORES');
     const [seconds, microseconds] = await client.time();
     const nowMs = Number(seconds) * 1000 + Number(microseconds) / 1000;
     return {

@@ -50,14 +50,22 @@ const RESERVE = new Script(`${NEXT_SEQUENCE}
   redis.call('ZADD', KEYS[3], unpack(marks))
   return first`);
 
-/** Removes what RESERVE made, for jobs that are done. ARGV: payload prefix, number of jobs, jobs, marks. */
+/**
+ * Removes what RESERVE made, for jobs that are done. A job that is there again is left alone: its producer, whose reply was
+ * lost, has added it once more. ARGV: payload prefix, job prefix, number of jobs, jobs, marks.
+ */
 const RELEASE = new Script(`
-  local jobs = tonumber(ARGV[2])
-  for i = 3, 2 + jobs do
-    redis.call('UNLINK', ARGV[1] .. ARGV[i])
-    redis.call('ZREM', KEYS[1], ARGV[i])
+  local payload_prefix, job_prefix, jobs = ARGV[1], ARGV[2], tonumber(ARGV[3])
+  local function gone(job) return redis.call('EXISTS', job_prefix .. job) == 0 end
+  for i = 4, 3 + jobs do
+    if gone(ARGV[i]) then
+      redis.call('UNLINK', payload_prefix .. ARGV[i])
+      redis.call('ZREM', KEYS[1], ARGV[i])
+    end
   end
-  for i = 3 + jobs, #ARGV do redis.call('ZREM', KEYS[2], ARGV[i]) end
+  for i = 4 + jobs, #ARGV do
+    if gone(string.match(ARGV[i], '[^%z]*$')) then redis.call('ZREM', KEYS[2], ARGV[i]) end
+  end
   return jobs`);
 
 /** A sequence for one operation that does not pass through the queue: a delete's fence, an oversize checkpoint. */
@@ -122,7 +130,7 @@ export async function release(
     await RELEASE.run(
       client,
       [keys.chunks, keys.marks],
-      [keys.payloadPrefix, jobs.length, ...jobs, ...marks.slice(from, from + MARKS_A_CALL)],
+      [keys.payloadPrefix, keys.jobPrefix, jobs.length, ...jobs, ...marks.slice(from, from + MARKS_A_CALL)],
     );
   }
 }

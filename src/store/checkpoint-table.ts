@@ -124,20 +124,22 @@ export class CheckpointTable {
     );
   }
 
-  /** What became of queued saves whose jobs are done, in the order given. */
+  /** What became of queued saves whose jobs are done, in the order given; `lost` if nothing in PostgreSQL tells. */
   async outcomes(
-    saves: ReadonlyArray<{ id: string; executionId: string; sequence: number }>,
-  ): Promise<CommitOutcome[]> {
+    saves: ReadonlyArray<{ id: string; executionId: string; version: number; sequence: number }>,
+  ): Promise<(CommitOutcome | 'lost')[]> {
     const rows = await this.#query(this.#sql.fates, [
       saves.map(({ id }) => id),
       saves.map(({ executionId }) => executionId),
     ]);
-    return saves.map(({ sequence }, index) => {
+    return saves.map(({ version, sequence }, index) => {
       const row = rows[index];
-      if (Number(row?.sequence) === sequence) return 'committed';
+      const stored = row?.sequence == null ? undefined : [Number(row.version), Number(row.sequence)];
+      if (stored?.[1] === sequence) return 'committed';
       if (row?.fence != null && Number(row.fence) >= sequence) return 'deleted';
-      // Not there, and no tombstone: it was deleted by somebody else, or its tombstone has aged out.
-      return row?.sequence == null ? 'deleted' : 'superseded';
+      const [storedVersion = -1, storedSequence = -1] = stored ?? [];
+      const newer = storedVersion > version || (storedVersion === version && storedSequence > sequence);
+      return newer ? 'superseded' : 'lost';
     });
   }
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ClosedError, PendingWritesTimeoutError } from '../errors.js';
 import type { RedisConnection } from '../redis/connection.js';
-import { before } from '../redis/deadline.js';
+import { before, timerMs } from '../redis/deadline.js';
 import { jobIdOfMark, marksOf, type QueueKeys } from '../redis/queue-keys.js';
 import { untilDeadline } from '../redis/retry.js';
 
@@ -114,7 +114,7 @@ export class CommitWatcher {
     return setTimeout(() => {
       const pending = watches.filter(({ awaited }) => this.#awaited.has(awaited)).length;
       for (const { awaited } of watches) awaited.reject(new PendingWritesTimeoutError(pending, timeoutMs));
-    }, timeoutMs);
+    }, timerMs(timeoutMs));
   }
 
   async #look(): Promise<void> {

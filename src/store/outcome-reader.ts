@@ -1,9 +1,11 @@
+import { SaveLostError } from '../errors.js';
 import type { CommitOutcome } from './checkpoint-store.js';
 import type { CheckpointTable } from './checkpoint-table.js';
 
 interface Save {
   readonly id: string;
   readonly executionId: string;
+  readonly version: number;
   readonly sequence: number;
 }
 
@@ -20,6 +22,7 @@ export class OutcomeReader {
 
   constructor(private readonly table: CheckpointTable) {}
 
+  /** @throws SaveLostError */
   read(save: Save): Promise<CommitOutcome> {
     return new Promise((resolve, reject) => {
       this.#questions.push({ save, resolve, reject });
@@ -34,7 +37,11 @@ export class OutcomeReader {
       const questions = this.#questions.splice(0);
       try {
         const outcomes = await this.table.outcomes(questions.map(({ save }) => save));
-        for (const [index, { resolve }] of questions.entries()) resolve(outcomes[index] as CommitOutcome);
+        for (const [index, { save, resolve, reject }] of questions.entries()) {
+          const outcome = outcomes[index] as CommitOutcome | 'lost';
+          if (outcome === 'lost') reject(new SaveLostError(save.id, save.sequence));
+          else resolve(outcome);
+        }
       } catch (error) {
         for (const { reject } of questions) reject(error);
       }

@@ -214,12 +214,16 @@ export class QueuedCheckpointStore implements CheckpointStore {
   async #save(checkpoint: SerializedCheckpoint): Promise<SaveReceipt> {
     const row = new CheckpointRow(checkpoint);
     try {
-      if (row.byteLength > (this.#options.maxQueuedBytes as number)) return await this.#saveOversize(row);
+      if (row.byteLength > (this.#options.maxQueuedBytes as number)) {
+        return await this.#producer.holding(row.byteLength, () => this.#saveOversize(row));
+      }
       return this.#receipt(checkpoint, await this.#producer.enqueue(row));
     } catch (error) {
       if (!(error instanceof QueueUnavailableError) || this.#options.onQueueUnavailable === 'reject')
         throw error;
-      const [write] = await this.#table.write([checkpoint], this.#producer.lastSequence);
+      const [write] = await this.#producer.holding(row.byteLength, () =>
+        this.#table.write([checkpoint], this.#producer.lastSequence),
+      );
       if (!write) throw error;
       this.#producer.sawSequence(write.sequence);
       return directReceipt(checkpoint.id, write);
@@ -227,8 +231,8 @@ export class QueuedCheckpointStore implements CheckpointStore {
   }
 
   async #saveOversize(row: CheckpointRow): Promise<SaveReceipt> {
-    const { id, executionId } = row.checkpoint;
-    const sequence = await this.#producer.nextSequence();
+    const { id, executionId, version } = row.checkpoint;
+    const sequence = await this.#producer.nextSequenceInOrder();
     const write = () =>
       this.#writer.write([{ sink: this.#sink, records: [{ sequence, body: row.toBuffer() }] }]);
     const { committed, deleted } = await this.#table.creatingTables(write);
@@ -237,16 +241,16 @@ export class QueuedCheckpointStore implements CheckpointStore {
         ? (['committed'] as const)
         : deleted > 0
           ? (['deleted'] as const)
-          : await this.#table.outcomes([{ id, executionId, sequence }]);
+          : [await this.#outcomes.read({ id, executionId, version, sequence })];
     return { id, sequence, committed: async () => outcome as CommitOutcome };
   }
 
-  #receipt({ id, executionId }: SerializedCheckpoint, { jobId, sequence }: Enqueued): SaveReceipt {
+  #receipt({ id, executionId, version }: SerializedCheckpoint, { jobId, sequence }: Enqueued): SaveReceipt {
     this.#acknowledged.add(jobId);
     const committed = async (): Promise<CommitOutcome> => {
       const [failed] = await this.#watcher.whenEnded([jobId]);
       if (failed) throw await this.#refusal(failed);
-      return this.#outcomes.read({ id, executionId, sequence });
+      return this.#outcomes.read({ id, executionId, version, sequence });
     };
     return { id, sequence, committed };
   }
@@ -259,9 +263,13 @@ export class QueuedCheckpointStore implements CheckpointStore {
     if (consistency === undefined || consistency === 'committed') return;
     if (consistency !== 'latest')
       throw new InvalidConfigError('consistency', "must be 'committed' or 'latest'");
+    if (!(timeoutMs >= 0)) throw new InvalidConfigError('timeoutMs', 'must be a number of at least 0');
     const deadline = Date.now() + timeoutMs;
     const jobIds = await this.#watcher.pendingJobs(executionId, timeoutMs);
-    if (jobIds.length > 0) await this.#watcher.whenEnded(jobIds, Math.max(0, deadline - Date.now()));
+    if (jobIds.length === 0) return;
+    const [refused] = await this.#watcher.whenEnded(jobIds, Math.max(0, deadline - Date.now()));
+    // A read without what was refused would give an older state for the latest.
+    if (refused) throw await this.#refusal(refused);
   }
 
   async #remove(scope: Scope, key: string): Promise<void> {
@@ -273,7 +281,9 @@ export class QueuedCheckpointStore implements CheckpointStore {
   }
 
   async #refusal(jobId: string): Promise<WriteRefusedError> {
-    const reason = await this.#connection.client.hget(this.#jobPrefix + jobId, JOB_FAILED_REASON);
+    const reason = await this.#connection.client
+      .hget(this.#jobPrefix + jobId, JOB_FAILED_REASON)
+      .catch(() => 'Redis did not tell the reason');
     return new WriteRefusedError(jobId, reason ?? 'the reason is gone');
   }
 

@@ -1,11 +1,12 @@
 import { EventEmitter } from 'node:events';
 import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
 import { type ChunkJob, decodeChunk, firstSequenceOf } from '../chunk.js';
-import { DatabaseError, InvalidChunkError, InvalidConfigError } from '../errors.js';
+import { DatabaseError, InvalidChunkError, InvalidConfigError, MisroutedChunkError } from '../errors.js';
 import { type Logger, silentLogger } from '../logger.js';
 import { Database } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
 import { RedisConnection, redisErrorText, throttledErrorLog } from '../redis/connection.js';
+import { timerMs } from '../redis/deadline.js';
 import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
 import { BatchWriter } from './batch-writer.js';
 import { Batcher } from './batcher.js';
@@ -195,6 +196,10 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     try {
       chunk = await this.#chunkOf(job);
     } catch (error) {
+      if (error instanceof MisroutedChunkError) {
+        // Thrown on, BullMQ gives it to the next worker after a while: somebody has to start the right one.
+        this.#logger.error({ jobId: job.id, reason: error.message }, 'job is for another worker');
+      }
       if (!(error instanceof InvalidChunkError)) throw error;
       this.#logger.error({ jobId: job.id, reason: error.message }, 'job is kept among the failed ones');
       throw new UnrecoverableError(error.message);
@@ -228,9 +233,9 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     const first = firstSequenceOf(job.id);
     const { sink: name, target } = job.data ?? {};
     const sink = this.#sinks.get(name);
-    if (!sink) throw new InvalidChunkError(`no sink ${named(name)} in this worker`);
+    if (!sink) throw new MisroutedChunkError(`no sink ${named(name)} in this worker`);
     if (sink.target !== target) {
-      throw new InvalidChunkError(`it is for table ${named(target)}, this worker writes ${sink.target}`);
+      throw new MisroutedChunkError(`it is for table ${named(target)}, this worker writes ${sink.target}`);
     }
     const payload = await this.#connection.client.getBuffer(this.#keys.payloadPrefix + job.id);
     if (!payload) throw new InvalidChunkError('its payload is gone from Redis');
@@ -272,7 +277,7 @@ function named(name: unknown): string {
 async function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const expired = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms);
+    timer = setTimeout(() => resolve(false), timerMs(ms));
   });
   const settled = work.then(
     () => true,

@@ -25,6 +25,8 @@ export const WRITER_DEFAULTS = Object.freeze({
   maxConcurrentBatches: 2,
 });
 
+/** In the worst case each is of the same id and has a round of its own, which is a SMALLINT. */
+export const MAX_BATCH_RECORDS = 32_000;
 /** Above 1000 the worker's loop fetches for too long before it starts. */
 const MAX_CONCURRENCY = 1000;
 
@@ -33,7 +35,7 @@ export function checkWriterOptions(options: CheckpointWriterOptions): void {
   const bounds = {
     concurrency: MAX_CONCURRENCY,
     maxConcurrentBatches: 64,
-    maxBatchRecords: 1e6,
+    maxBatchRecords: MAX_BATCH_RECORDS,
     maxBatchBytes: 2 ** 29,
   };
   for (const [name, maximum] of Object.entries(bounds)) {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { PostgresCheckpointStore } from '../../src/index.js';
+import { startRedis } from '../../src/services/redis-server.js';
 import { services, type TestSchema, testQueue, testSchema } from '../services.js';
 import { logged, runCli, startCli } from './cli.js';
 
@@ -126,6 +127,34 @@ test('a worker that is stopped under load ends cleanly, and the next one commits
   }
 });
 
+test('a worker ends on SIGTERM also when Redis has gone away', async () => {
+  const redis = await startRedis();
+  const worker = startCli(['worker', '--shutdown-deadline-ms', '500'], { ...env, REDIS_URL: redis.url });
+  await logged(worker, 'writer started');
+  await redis.kill('SIGKILL');
+
+  worker.stdout?.resume();
+  worker.kill('SIGTERM');
+
+  expect(await once(worker, 'exit')).toEqual([0, null]);
+  await redis.stop();
+});
+
+test('a command that waits ends on Ctrl-C with exit code 130', async () => {
+  const save = startCli(['save', '-', '--wait'], env); // no worker will ever commit it
+  save.stdin?.end('{"id":"a","executionId":"run","nodeName":"n","state":1}');
+  save.stderr?.resume();
+  await expect.poll(() => oldestAge(), { timeout: 15_000 }).toBeGreaterThanOrEqual(0);
+
+  save.kill('SIGINT');
+
+  expect(await once(save, 'exit')).toEqual([130, null]);
+
+  async function oldestAge(): Promise<number> {
+    return JSON.parse((await runCli(['stats', '--json'], env)).stdout).oldestAgeMs ?? -1;
+  }
+});
+
 test('no password is shown, neither by config nor in the error of a service that refuses it', async () => {
   const secret = 'canary-5ecret';
   const wrong = new URL(services().databaseUrl);
@@ -151,6 +180,9 @@ test.each([
   ['CKPT_TABLE', 'a; DROP TABLE x'],
   ['DATABASE_URL', 'not a dsn with secret'],
   ['REDIS_URL', 'http://secret'],
+  ['REDIS_URL', 'redis://host/secret'],
+  ['DATABASE_URL', 'postgresql://me:12#secret@host/db'],
+  ['DATABASE_URL', 'postgresql://me:12/secret@host/db'],
   ['CKPT_CONCURRENCY', 'abc'],
   ['CKPT_CONCURENCY', '5'],
 ])('a bad %s is refused with exit code 2 and its name, not its value', async (variable, value) => {

@@ -79,7 +79,8 @@ test('a Redis that is not there is said at once, with exit code 1', async () => 
 test('the demo does not wait for a commit when no worker is left', async () => {
   const { databaseUrl, redisUrl } = services();
   const replicas = new WorkerReplicas();
-  await replicas.start(1, { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, CKPT_QUEUE: testQueue() });
+  const settings = { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, CKPT_QUEUE: testQueue() };
+  await replicas.start(1, { ...settings, NODE_OPTIONS: '--import tsx' });
   expect(replicas.allGone.aborted).toBe(false);
 
   const allGone = once(replicas.allGone, 'abort');

@@ -90,7 +90,7 @@ describe('Batcher', () => {
     const { batcher, begun, names } = heldBatcher();
     void batcher.add(item('a', 10));
     void batcher.add(item('b'));
-    vi.advanceTimersByTime(1000);
+    vi.advanceTimersByTime(999);
     void batcher.add(item('c', 8));
     expect(names()).toEqual([['a']]);
     void batcher.add(item('d'));
@@ -101,6 +101,14 @@ describe('Batcher', () => {
     void batcher.add(item('e'));
     vi.advanceTimersByTime(5);
     expect(names().at(-1)).toEqual(['e']);
+  });
+
+  it('begins a batch beside one that is held for a second', () => {
+    const { batcher, names } = heldBatcher();
+    void batcher.add(item('a', 10));
+    void batcher.add(item('b'));
+    vi.advanceTimersByTime(1000);
+    expect(names()).toEqual([['a'], ['b']]);
   });
 
   it('begins a batch that cannot grow, because all that may be here is here', () => {

@@ -12,7 +12,7 @@ export function registerClear(program: Command): void {
     .action((execution: string, options: CommonOptions & { yes?: boolean }) =>
       runCommand(options, async (context) => {
         if (!options.yes) await confirm(context, `Delete all checkpoints of ${execution}?`);
-        await openQueuedStore(context).clear(execution);
+        await context.interruptible(openQueuedStore(context).clear(execution));
         context.print({ cleared: execution }, `cleared ${execution}`);
       }),
     );

@@ -9,7 +9,7 @@ export function registerDelete(program: Command): void {
     .option('--json', 'print JSON')
     .action((id: string, options: CommonOptions) =>
       runCommand(options, async (context) => {
-        await openQueuedStore(context).delete(id);
+        await context.interruptible(openQueuedStore(context).delete(id));
         context.print({ deleted: id }, `deleted ${id}`);
       }),
     );

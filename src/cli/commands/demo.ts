@@ -62,7 +62,7 @@ export function registerDemo(program: Command): void {
         if (!json && !result.interrupted) note(NEXT_STEPS);
         if (keep) note(`kept: schema ${result.schema}, queue ${result.queue}`);
         if (result.interrupted) return;
-        if (result.missing > 0 || result.stale > 0)
+        if (result.missing || result.stale)
           throw new CommandError('what was read back is not what was saved');
       }),
     );

@@ -17,7 +17,7 @@ export function registerLatest(program: Command): void {
     .action((execution: string, options: ReadCommandOptions) =>
       runCommand(options, async (context) => {
         const [store, readOptions] = openForReading(context, options);
-        const checkpoint = await store.latest(execution, readOptions);
+        const checkpoint = await context.interruptible(store.latest(execution, readOptions));
         if (!checkpoint)
           throw new CommandError(`no checkpoints of execution ${execution}`, 'CHECKPOINT_NOT_FOUND');
         context.print(checkpoint, () => checkpointText(checkpoint));

@@ -26,12 +26,14 @@ export function registerList(program: Command): void {
     .action((execution: string, options: ListCommandOptions) =>
       runCommand(options, async (context) => {
         const [store, readOptions] = openForReading(context, options);
-        const checkpoints = await store.list(execution, {
-          ...readOptions,
-          limit: options.limit === undefined ? undefined : wholeNumber('--limit', options.limit),
-          before: timeOrId(options.before),
-          after: timeOrId(options.after),
-        });
+        const checkpoints = await context.interruptible(
+          store.list(execution, {
+            ...readOptions,
+            limit: options.limit === undefined ? undefined : wholeNumber('--limit', options.limit),
+            before: timeOrId(options.before),
+            after: timeOrId(options.after),
+          }),
+        );
         context.print(checkpoints, () => checkpointTable(checkpoints));
       }),
     );

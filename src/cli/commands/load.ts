@@ -18,7 +18,9 @@ export function registerLoad(program: Command): void {
     .action((id: string, options: ReadCommandOptions & { execution?: string }) =>
       runCommand(options, async (context) => {
         const [store, readOptions] = openForReading(context, options);
-        const checkpoint = await store.load(id, { ...readOptions, executionId: options.execution });
+        const checkpoint = await context.interruptible(
+          store.load(id, { ...readOptions, executionId: options.execution }),
+        );
         context.print(checkpoint, () => checkpointText(checkpoint));
       }),
     );

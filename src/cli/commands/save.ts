@@ -21,8 +21,10 @@ interface SaveResult {
   bad: number;
 }
 
-/** Saves that are not acknowledged yet: enough for full chunks, and the bound of this command's memory. */
+/** Saves that are not acknowledged yet, at most: enough for full chunks. */
 const MAX_IN_FLIGHT = 1000;
+/** Their share of `maxPendingBytes`: a line is about as long as its record, and the limit must not be met. */
+const PENDING_SHARE = 0.25;
 
 export function registerSave(program: Command): void {
   program
@@ -34,9 +36,9 @@ export function registerSave(program: Command): void {
     .action((file: string, options: SaveCommandOptions) =>
       runCommand(options, async (context) => {
         const { input, bytes } = await openInput(file);
-        const store = openQueuedStore(context);
+        const store = openQueuedStore(context, { onQueueFull: 'wait' });
         const result = await saveLines(context, store, input, { bytes, skipBad: options.skipBad ?? false });
-        if (options.wait) await store.flush();
+        if (options.wait && !context.signal.aborted) await context.interruptible(store.flush());
         const state = options.wait ? 'committed' : 'acknowledged';
         context.print({ ...result, state }, `${result.saved} saves ${state}`);
         if (result.bad > 0)
@@ -54,7 +56,7 @@ async function openInput(file: string): Promise<{ input: Readable; bytes?: numbe
 }
 
 async function saveLines(
-  { signal, json }: CommandContext,
+  { config, signal, json }: CommandContext,
   store: QueuedCheckpointStore,
   input: Readable,
   { bytes, skipBad }: { bytes?: number; skipBad: boolean },
@@ -62,10 +64,12 @@ async function saveLines(
   const bar = bytes !== undefined && process.stderr.isTTY && !json ? progressBar(bytes) : undefined;
   const result: SaveResult = { saved: 0, bad: 0 };
   const inFlight = new Set<Promise<void>>();
+  const maxBytes = config.maxPendingBytes * PENDING_SHARE;
+  let bytesInFlight = 0;
   let failure: unknown;
   let lineNumber = 0;
   try {
-    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+    for await (const line of createInterface({ input, signal, crlfDelay: Number.POSITIVE_INFINITY })) {
       if (signal.aborted || failure) break;
       lineNumber++;
       bar?.increment(Buffer.byteLength(line) + 1);
@@ -73,17 +77,23 @@ async function saveLines(
       try {
         const checkpoint = checkpointOfLine(line);
         serializeCheckpoint(checkpoint);
-        const saving = store.save(checkpoint).then(
-          () => {
-            result.saved++;
+        const size = Buffer.byteLength(line);
+        const saving = store
+          .save(checkpoint)
+          .then(
+            () => {
+              result.saved++;
+            },
+            (error: unknown) => {
+              failure ??= error;
+            },
+          )
+          .finally(() => {
             inFlight.delete(saving);
-          },
-          (error: unknown) => {
-            failure ??= error;
-            inFlight.delete(saving);
-          },
-        );
+            bytesInFlight -= size;
+          });
         inFlight.add(saving);
+        bytesInFlight += size;
       } catch (error) {
         if (!(error instanceof InvalidCheckpointError)) throw error;
         result.bad++;
@@ -91,7 +101,7 @@ async function saveLines(
         if (!skipBad)
           failure = new CommandError(`stopped at line ${lineNumber}; --skip-bad would go on`, error.code);
       }
-      if (inFlight.size >= MAX_IN_FLIGHT) await Promise.race(inFlight);
+      while (inFlight.size >= MAX_IN_FLIGHT || bytesInFlight > maxBytes) await Promise.race(inFlight);
     }
     await Promise.all(inFlight);
   } finally {

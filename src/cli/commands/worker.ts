@@ -35,7 +35,9 @@ async function startWorker(options: WorkerCommandOptions): Promise<void> {
     for (const name of OPTIONS) if (options[name] !== undefined) env[SETTINGS[name].env] = options[name];
     const { runWorker } = await import('../../../workers/checkpoint-worker.js');
     await runWorker(withServices(loadConfig(env)));
+    process.exit(0);
   } catch (error) {
     failCommand(error, options.json ?? false);
+    process.exit();
   }
 }

@@ -68,8 +68,12 @@ export class WorkerReplicas {
       if (message.type === 'stats') this.#stats[index] = message.stats;
     });
     child.on('exit', (code, signal) => {
-      if (!this.#stopping)
-        note(`worker ${index + 1} ended (${signal ?? `exit code ${code}`}); the others go on`);
+      if (this.#stopping) return;
+      const left = this.#children.filter(isRunning).length;
+      const jobs =
+        left > 0 ? 'its jobs are taken over when their locks expire, in up to 40 s' : 'none is left';
+      note(`worker ${index + 1} ended (${signal ?? `exit code ${code}`}); ${jobs}`);
+      if (left === 0) this.#allGone.abort();
     });
     const ready = once(child, 'message');
     const [first] = await Promise.race([ready, once(child, 'exit').then(() => [undefined])]);
