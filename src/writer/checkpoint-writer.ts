@@ -232,6 +232,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
   async #chunkOf(job: Job<ChunkJob, void>): Promise<Chunk> {
     const first = firstSequenceOf(job.id);
     const { sink: name, target } = job.data ?? {};
+    if (typeof name !== 'string') throw new InvalidChunkError('the job names no sink');
     const sink = this.#sinks.get(name);
     if (!sink) throw new MisroutedChunkError(`no sink ${named(name)} in this worker`);
     if (sink.target !== target) {

@@ -133,6 +133,15 @@ describe('reserve', () => {
 });
 
 describe('release', () => {
+  it('leaves a job alone that is there again, because its producer did not get the reply', async () => {
+    const place = await testPlace();
+    const jobId = `w-${await reserved(place)}`;
+    await place.client.hset(place.keys.jobPrefix + jobId, 'name', 'chunk');
+    await release(place.client, place.keys, [jobId], [markOf('e', jobId)]);
+    const { chunks, marks, payloadPrefix } = place.keys;
+    expect(await place.client.exists(payloadPrefix + jobId, chunks, marks)).toBe(3);
+  });
+
   it('removes what belongs to the jobs and leaves the others', async () => {
     const place = await testPlace();
     const [gone, kept] = [await reserved(place), await reserved(place)];
