@@ -69,6 +69,11 @@ test('a recorded run is replayed to its last step, steps that are saved twice in
   await rm(folder, { recursive: true });
 });
 
+test.each([1, 9, 10, 11, 40])('an agent that is to make %i saves makes as many', (saves) => {
+  const [agent] = builtInWorkload(1, saves, 1000);
+  expect([...(agent?.steps() ?? [])]).toHaveLength(saves);
+});
+
 test('a Redis that is not there is said at once, with exit code 1', async () => {
   const { code, stderr } = await runCli(['demo', '--json'], { REDIS_URL: 'redis://127.0.0.1:1' });
 

@@ -28,7 +28,7 @@ export function builtInWorkload(agents: number, saves: number, stateBytes: numbe
     *steps() {
       const messages: JsonValue[] = [];
       const bytesAStep = Math.max(1, Math.round(stateBytes / stepsOf(saves)) - MESSAGE_BYTES);
-      yield* accumulate(this.executionId, stepsOf(saves), (step) => {
+      yield* accumulate(this.executionId, saves, (step) => {
         messages.push({ role: 'tool', content: words(agent * 7919 + step * 104_729, bytesAStep) });
         return { nodeName: WORDS[step % WORDS.length] as string, state: { messages: [...messages], step } };
       });
@@ -41,10 +41,11 @@ export async function traceWorkload(directory: string, agents?: number, saves?: 
   const traces = await readTraces(directory);
   return Array.from({ length: agents ?? traces.length }, (_, agent) => {
     const { name, steps } = traces[agent % traces.length] as Trace;
-    const count = saves === undefined ? steps.length : Math.min(stepsOf(saves), steps.length);
+    const all = savesOf(steps.length);
+    const count = Math.min(saves ?? all, all);
     return {
       executionId: `${name}#${agent}`,
-      saves: savesOf(count),
+      saves: count,
       *steps() {
         yield* accumulate(this.executionId, count, (step) => ({
           nodeName: firstWord(steps[step]?.action) ?? 'step',
@@ -67,11 +68,11 @@ function stepsOf(saves: number): number {
 
 function* accumulate(
   executionId: string,
-  steps: number,
+  saves: number,
   stateOf: (step: number) => { nodeName: string; state: { [key: string]: JsonValue } },
 ): Generator<CheckpointInput> {
   let previous: (CheckpointInput & { version: number }) | undefined;
-  for (let step = 0, save = 1; step < steps; save++) {
+  for (let step = 0, save = 1; save <= saves; save++) {
     if (previous && save % RESAVE_EVERY === 0) {
       // In turn with a higher version and with the same one.
       const version = previous.version + (save % (2 * RESAVE_EVERY) === 0 ? 0 : 1);
