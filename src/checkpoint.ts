@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { InvalidCheckpointError } from './errors.js';
 import { type JsonObject, type JsonValue, parseStoredJson, serializeJson } from './json.js';
 
@@ -134,7 +135,7 @@ function jsonProblem(error: unknown): string {
 }
 
 function validTimestamp(value: unknown, id: string): Date {
-  if (!(value instanceof Date)) throw new InvalidCheckpointError('timestamp', 'must be a Date', id);
+  if (!types.isDate(value)) throw new InvalidCheckpointError('timestamp', 'must be a Date', id);
   // Of the Date itself: a subclass may answer anything.
   const time = Date.prototype.getTime.call(value);
   if (Number.isNaN(time)) throw new InvalidCheckpointError('timestamp', 'is an invalid date', id);

@@ -47,6 +47,19 @@ describe('serializeCheckpoint', () => {
     expect({ reads, calls }).toEqual({ reads: 1, calls: 1 });
   });
 
+  it('reads a timestamp as the Date that it is, whatever its methods answer, and refuses what only looks like one', () => {
+    class Hostile extends Date {
+      override getTime(): number {
+        return 'not a number' as unknown as number;
+      }
+    }
+    const given = { id: 'a', executionId: 'e', nodeName: 'n', state: 0 };
+    expect(serializeCheckpoint({ ...given, timestamp: new Hostile(5) }).timestamp).toEqual(new Date(5));
+    expect(() => serializeCheckpoint({ ...given, timestamp: Object.create(Date.prototype) })).toThrow(
+      expect.objectContaining({ code: 'INVALID_CHECKPOINT', field: 'timestamp' }),
+    );
+  });
+
   it('keeps a timestamp of its own', () => {
     const timestamp = new Date(1);
     const serialized = serializeCheckpoint({ id: 'a', executionId: 'e', nodeName: 'n', state: 0, timestamp });

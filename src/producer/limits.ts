@@ -34,6 +34,13 @@ export interface Enqueued {
   readonly sequence: number;
 }
 
+/** What is given, and the defaults for the rest. */
+export function limitsOf(given: Partial<ProducerLimits>): ProducerLimits {
+  const names = Object.keys(DEFAULT_LIMITS) as (keyof ProducerLimits)[];
+  const limits = names.map((name) => [name, given[name] ?? DEFAULT_LIMITS[name]]);
+  return Object.fromEntries(limits) as ProducerLimits;
+}
+
 /** @throws InvalidConfigError naming the limit. */
 export function checkLimits(limits: ProducerLimits): void {
   for (const name of ['enqueueTimeoutMs', 'maxChunkRecords', 'maxChunkBytes', 'maxPendingBytes'] as const) {

@@ -15,7 +15,7 @@ import { type Logger, silentLogger } from '../logger.js';
 import type { Scope } from '../postgres/checkpoint-table.js';
 import { Database } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
-import { checkLimits, DEFAULT_LIMITS, type Enqueued, type ProducerLimits } from '../producer/limits.js';
+import { checkLimits, type Enqueued, limitsOf, type ProducerLimits } from '../producer/limits.js';
 import { Producer } from '../producer/producer.js';
 import { RedisConnection } from '../redis/connection.js';
 import { queueKeys } from '../redis/queue-keys.js';
@@ -167,12 +167,15 @@ export class QueuedCheckpointStore implements CheckpointStore {
     return this.#table.list(executionId, options);
   }
 
-  /** @throws QueueUnavailableError without Redis: what waits in the queue could come back then. */
+  /**
+   * @throws QueueUnavailableError without Redis: what waits in the queue could come back then; DatabaseError where a batch
+   *   holds it up for 10 s
+   */
   delete(id: string): Promise<void> {
     return this.#remove('checkpoint', id);
   }
 
-  /** @throws QueueUnavailableError without Redis: what waits in the queue could come back then. */
+  /** @throws as `delete` */
   clear(executionId: string): Promise<void> {
     return this.#remove('execution', executionId);
   }
@@ -290,12 +293,4 @@ export class QueuedCheckpointStore implements CheckpointStore {
   #assertOpen(): void {
     if (this.#closing) throw new ClosedError('store');
   }
-}
-
-function limitsOf(options: Partial<ProducerLimits>): ProducerLimits {
-  const given = Object.entries(DEFAULT_LIMITS).map(([name, value]) => [
-    name,
-    options[name as keyof ProducerLimits] ?? value,
-  ]);
-  return Object.fromEntries(given) as ProducerLimits;
 }

@@ -249,14 +249,23 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
   async #write(chunks: readonly Chunk[]): Promise<BatchOutcome> {
     const began = performance.now();
     const outcome = await this.#batchWriter.write(chunks);
+    this.#committed(chunks, outcome, performance.now() - began);
+    return outcome;
+  }
+
+  #committed(chunks: readonly Chunk[], outcome: BatchOutcome, durationMs: number): void {
     const records = chunks.reduce((sum, chunk) => sum + chunk.records.length, 0);
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
     for (const [name, count] of Object.entries({ ...outcome, batches: 1, records, bytes })) {
       this.#stats[name as keyof WriterStats] += count;
     }
     this.#cleanup.count(outcome);
-    this.emit('batch', { ...outcome, records, bytes, durationMs: performance.now() - began });
-    return outcome;
+    try {
+      this.emit('batch', { ...outcome, records, bytes, durationMs });
+    } catch {
+      // The batch is committed, whatever a listener makes of it: thrown on, it would be written again for ever.
+      this.#logger.error({}, 'a listener of the batch event threw');
+    }
   }
 }
 

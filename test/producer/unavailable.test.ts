@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { markOf } from '../../src/redis/queue-keys.js';
 import { freePort } from '../../src/services/free-port.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
@@ -49,6 +49,17 @@ describe('a producer whose Redis cannot be reached', () => {
     await expect(soon(producer.enqueue(newRecord()))).rejects.toMatchObject(UNAVAILABLE);
     proxy.resume();
     await producer.enqueue(newRecord());
+    await soon(producer.close());
+  });
+
+  it('gives up a connection that stays silent: the next save goes over a new one', async () => {
+    const place = await testPlace();
+    const proxy = await RedisProxy.before(place.redis);
+    const producer = testProducer(place, { enqueueTimeoutMs: 300 }, proxy.url);
+    await producer.enqueue(newRecord());
+    proxy.stallConnected();
+    await expect(soon(producer.enqueue(newRecord()))).rejects.toMatchObject(UNAVAILABLE);
+    await vi.waitFor(() => soon(producer.enqueue(newRecord())), { timeout: 15_000 });
     await soon(producer.close());
   });
 

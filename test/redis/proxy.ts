@@ -61,6 +61,11 @@ export class RedisProxy {
     for (const socket of this.#sockets) socket.pause();
   }
 
+  /** As `stall`, but new connections pass: what a firewall does that has forgotten the old ones. */
+  stallConnected(): void {
+    for (const socket of this.#sockets) socket.pause();
+  }
+
   /** What was kept is passed on. */
   resume(): void {
     this.#mode = 'pass';

@@ -148,3 +148,18 @@ it('what is looked for would be found', () => {
   expect(() => expectQuiet(new Error('outer', { cause: new Error(SECRET) }))).toThrow();
   expect(() => expectQuiet([{ row: { [SECRET]: 1 } }])).toThrow();
 });
+
+it('an error that a trigger raises with the state in its text does not carry it, whatever its code', async () => {
+  const place = await testPlace();
+  const store = new PostgresCheckpointStore({ postgres: place.postgres, schema: place.schema });
+  onTestFinished(() => store.close());
+  await store.initSchema();
+  await place.pool.query(`
+    CREATE FUNCTION ${place.schema}.tell() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN RAISE EXCEPTION 'refused %', NEW.state USING ERRCODE = '42000'; END $$;
+    CREATE TRIGGER tell BEFORE INSERT ON ${place.schema}.checkpoints
+      FOR EACH ROW EXECUTE FUNCTION ${place.schema}.tell()`);
+  const error = await rejectionOf(store.save(secretCheckpoint()));
+  expect(error).toMatchObject({ code: 'DATABASE', sqlState: '42000' });
+  expectQuiet(error);
+});

@@ -27,6 +27,21 @@ function sum(events: readonly BatchEvent[], field: keyof BatchEvent): number {
 }
 
 describe('CheckpointWriter', () => {
+  it('counts a batch as committed although a listener of `batch` throws', async () => {
+    const place = await testPlace();
+    const executionId = await fillQueue(place, 1);
+    const writer = testWriter(place);
+    let heard = 0;
+    writer.on('batch', () => {
+      heard++;
+      throw new Error('of the listener');
+    });
+    await writer.start();
+    await drained(place, executionId);
+    expect(heard).toBe(1);
+    expect(writer.stats).toMatchObject({ batches: 1, records: 10, committed: 10 });
+  });
+
   it('commits many chunks in few transactions', async () => {
     const place = await testPlace();
     const executionId = await fillQueue(place, 100);

@@ -13,8 +13,9 @@ interface DemoCommandOptions extends CommonOptions {
 }
 
 const NEXT_STEPS = `
-Next: more load with --agents 200 --saves 100, recorded runs with --trace DIR, or the least program that
-does it: examples/quickstart.ts. A worker on services of yours: DATABASE_URL=… REDIS_URL=… ckpt worker`;
+Next you may want more load with --agents 200 --saves 100, recorded runs with --trace DIR, or the least program that
+does it: examples/quickstart.ts. A worker on services of yours: DATABASE_URL=… REDIS_URL=… ckpt worker
+`;
 
 const DEFAULT_AGENTS = 50;
 const DEFAULT_SAVES = 40;
@@ -58,9 +59,9 @@ export function registerDemo(program: Command): void {
             `${agents.length} agents, ${workers} workers; PostgreSQL: ${started.postgres}, Redis: ${started.redis}`,
           );
         const result = await runDemo({ services: started, agents, workers, keep, quiet: json, signal });
-        print(result, () => summary(result));
         if (!json && !result.interrupted) note(NEXT_STEPS);
         if (keep) note(`kept: schema ${result.schema}, queue ${result.queue}`);
+        print(result, () => summary(result));
         if (result.interrupted) return;
         if (result.missing || result.stale)
           throw new CommandError('what was read back is not what was saved');
