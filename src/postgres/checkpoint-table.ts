@@ -1,24 +1,27 @@
 import { MIN_TIMESTAMP, type SerializedCheckpoint } from '../checkpoint.js';
 import type { TextRow } from './database.js';
 import type { TableNames } from './identifiers.js';
-import { ADVISORY_LOCK_CLASS } from './schema.js';
 
 /** All SQL on the checkpoint table and its tombstones. Names are quoted identifiers; every value is a parameter or COPY. */
 export interface CheckpointTableSql {
-  /** Sent with BEGIN of a batch: the staging table of this session and the shared gate. */
+  /** Sent with BEGIN of a batch: the staging table of this session and the batch's lock, its sign that it is in flight. */
   readonly openBatch: string;
   readonly copy: string;
   /** $1: the round. Stores the staged records of that round that are newer than what is stored and under no tombstone. */
   readonly merge: string;
   /** How many staged records are under a tombstone. */
   readonly countTombstoned: string;
-  /** Sent with BEGIN of a delete: the gate alone, which waits for the batches in flight. */
-  readonly openDelete: string;
   /**
-   * $1 scope, $2 key, $3 fence from Redis, or null for one from this server's clock. Deletes and leaves a tombstone, whose
-   * fence is returned: above all that was deleted, for the clocks that numbered it may be ahead of the one of $3.
+   * $1 scopes, $2 keys, $3 fences from Redis, or null for one from this server's clock. Leaves tombstones and returns them with
+   * their fences: above all that is stored of the key, for the clocks that numbered it may be ahead of the one of $3.
    */
-  readonly remove: Readonly<Record<Scope, string>>;
+  readonly bury: string;
+  /** The batches in flight, by the number in their lock. */
+  readonly batchesInFlight: string;
+  /** $1: the number of a batch. Returns when that batch has ended. */
+  readonly awaitBatch: string;
+  /** $1 key, $2 fence: deletes what is under the tombstone, and notes that it is done. */
+  readonly removeBuried: Readonly<Record<Scope, string>>;
   /** $1 to $7: columns as arrays, $8: places in the batch, $9: sequence must be above. Returns id, sequence, stored. */
   readonly upsertNow: string;
   readonly load: string;
@@ -32,10 +35,10 @@ export interface CheckpointTableSql {
 /** What a delete covers: one checkpoint by its id, or all of an execution. */
 export type Scope = 'checkpoint' | 'execution';
 
-/** A client that froze while it holds the gate must not hold up all others for longer. */
-const GATE_IDLE_LIMIT = '30s';
-/** While a delete waits for the gate, later batches wait behind it. */
-const DELETE_LOCK_LIMIT = '10s';
+/** A client that froze in the middle of a batch must not hold up deletes for longer. */
+const BATCH_IDLE_LIMIT = '30s';
+/** How long a delete waits for one batch that was in flight before it. */
+const AWAIT_BATCH_LIMIT = '10s';
 
 /** The staging columns in the order in which COPY sends them. */
 export const STAGING_COLUMNS = [
@@ -58,9 +61,19 @@ const SELECT = `SELECT id, execution_id, node_name, state, metadata,
 const POSITION = 'timestamp, version, write_seq, id COLLATE "C"';
 const POSITION_DESC = 'timestamp DESC, version DESC, write_seq DESC, id COLLATE "C" DESC';
 
-export function checkpointTableSql(names: TableNames): CheckpointTableSql {
+/** What keeps deleted things deleted. Tests alone switch one off, to see the harm that it prevents. */
+export interface Safeguards {
+  /** Batches hold their lock, so that a delete can wait for those that began before its tombstone. */
+  readonly gate: boolean;
+  /** Batches leave out what is under a tombstone. */
+  readonly guard: boolean;
+}
+
+export const SAFEGUARDS: Safeguards = Object.freeze({ gate: true, guard: true });
+
+export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUARDS): CheckpointTableSql {
   const { checkpoints, tombstones, staging } = names;
-  const gate = `${ADVISORY_LOCK_CLASS}, ${gateKey(names)}`;
+  const lockClass = batchLockClass(names);
   const tombstoned = `(
     EXISTS (SELECT FROM ${tombstones} d WHERE d.scope = 'checkpoint' AND d.key = s.id AND d.fence >= s.write_seq)
     OR EXISTS (SELECT FROM ${tombstones} d WHERE d.scope = 'execution' AND d.key = s.execution_id AND d.fence >= s.write_seq))`;
@@ -70,33 +83,50 @@ export function checkpointTableSql(names: TableNames): CheckpointTableSql {
     .join(', ');
   const clock = '(extract(epoch FROM clock_timestamp()) * 1000000)::bigint';
 
-  const remove = (column: string) => `
-    WITH removed AS (DELETE FROM ${checkpoints} WHERE ${column} = $2 RETURNING write_seq)
-    INSERT INTO ${tombstones} AS d (scope, key, fence)
-    SELECT $1, $2, greatest(coalesce($3::bigint, ${clock}), (SELECT max(write_seq) FROM removed))
-    ON CONFLICT (scope, key) DO UPDATE SET fence = greatest(d.fence, excluded.fence), created_at = now()
-    RETURNING fence`;
+  const removeBuried = (scope: Scope, rows: string) => `
+    WITH removed AS (DELETE FROM ${checkpoints} WHERE ${rows})
+    UPDATE ${tombstones} SET settled = true WHERE scope = '${scope}' AND key = $1 AND fence = $2`;
 
   return {
     openBatch: `
       SET LOCAL client_min_messages = warning;
-      SET LOCAL idle_in_transaction_session_timeout = '${GATE_IDLE_LIMIT}';
+      SET LOCAL idle_in_transaction_session_timeout = '${BATCH_IDLE_LIMIT}';
       CREATE TEMP TABLE IF NOT EXISTS ${staging} (${STAGING_COLUMNS.join(', ')}) ON COMMIT DELETE ROWS;
-      SELECT pg_advisory_xact_lock_shared(${gate})`,
+      ${gate ? `SELECT pg_advisory_xact_lock(${lockClass}, pg_backend_pid())` : ''}`,
     copy: `COPY pg_temp.${staging} FROM STDIN (FORMAT binary)`,
     // Sorted by key, so that concurrent batches take their row locks in one order and do not deadlock.
     merge: `
       INSERT INTO ${checkpoints} AS t (${COLUMNS})
-      SELECT ${COLUMNS} FROM pg_temp.${staging} s WHERE s.round = $1 AND NOT ${tombstoned}
+      SELECT ${COLUMNS} FROM pg_temp.${staging} s WHERE s.round = $1 ${guard ? `AND NOT ${tombstoned}` : ''}
       ORDER BY s.id COLLATE "C"
       ON CONFLICT (id) DO UPDATE SET ${assign}
       WHERE (t.version, t.write_seq) < (excluded.version, excluded.write_seq)`,
     countTombstoned: `SELECT count(*) AS count FROM pg_temp.${staging} s WHERE ${tombstoned}`,
-    openDelete: `
-      SET LOCAL idle_in_transaction_session_timeout = '${GATE_IDLE_LIMIT}';
-      SET LOCAL lock_timeout = '${DELETE_LOCK_LIMIT}';
-      SELECT pg_advisory_xact_lock(${gate})`,
-    remove: { checkpoint: remove('id'), execution: remove('execution_id') },
+    bury: `
+      INSERT INTO ${tombstones} AS d (scope, key, fence, settled)
+      SELECT r.scope, r.key, greatest(coalesce(r.fence, ${clock}), CASE r.scope
+          WHEN 'checkpoint' THEN (SELECT t.write_seq FROM ${checkpoints} t WHERE t.id = r.key)
+          ELSE (SELECT max(t.write_seq) FROM ${checkpoints} t WHERE t.execution_id = r.key) END), false
+        FROM unnest($1::text[], $2::text[], $3::bigint[]) AS r (scope, key, fence)
+       ORDER BY r.scope, r.key COLLATE "C"
+      ON CONFLICT (scope, key) DO UPDATE
+        SET fence = greatest(d.fence, excluded.fence), created_at = now(), settled = false
+      RETURNING scope, key, fence`,
+    batchesInFlight: `
+      SELECT objid AS batch FROM pg_locks
+       WHERE locktype = 'advisory' AND classid = ${lockClass} AND objsubid = 2 AND mode = 'ExclusiveLock' AND granted
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+    awaitBatch: `
+      SELECT set_config('lock_timeout', '${AWAIT_BATCH_LIMIT}', true), pg_advisory_xact_lock_shared(${lockClass}, $1)`,
+    removeBuried: {
+      checkpoint: removeBuried('checkpoint', 'id = $1 AND write_seq <= $2'),
+      // Locked in the order in which batches lock them: otherwise they would deadlock.
+      execution: removeBuried(
+        'execution',
+        `id = ANY (ARRAY(
+          SELECT id FROM ${checkpoints} WHERE execution_id = $1 AND write_seq <= $2 ORDER BY id COLLATE "C" FOR UPDATE))`,
+      ),
+    },
     // A direct write is the newest by being made now: whatever the clocks say, its sequence is set above the fences of its
     // keys, above $9 and above the stored row's. Only the version can make it give way.
     upsertNow: `
@@ -170,9 +200,13 @@ export function timestampText(date: Date): string {
     : `${String(1 - year).padStart(4, '0')}${rest} BC`;
 }
 
-/** Second key of the advisory lock, one for each table: FNV-1a of its name, as a signed 32-bit integer. */
-function gateKey(names: TableNames): number {
+/**
+ * First key of the advisory locks of a table's batches, the second is the number of the batch: FNV-1a of the table's name,
+ * as a positive 32-bit integer.
+ */
+function batchLockClass(names: TableNames): number {
   let hash = 0x811c9dc5;
-  for (const byte of Buffer.from(names.label)) hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash | 0;
+  for (const byte of Buffer.from(`checkpoint-queue ${names.label}`))
+    hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 1;
 }

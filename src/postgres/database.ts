@@ -104,9 +104,15 @@ export class Database {
     });
   }
 
-  /** One statement on any connection. */
+  /** One statement; where the server's default isolation makes it give way to another one, in a transaction of ours. */
   async query(text: string, values: unknown[] = []): Promise<TextRow[]> {
-    return this.withClient((client) => queryRows(client, text, values));
+    const run = (client: PgClient) => queryRows(client, text, values);
+    try {
+      return await this.withClient(run);
+    } catch (error) {
+      if (!(error instanceof DatabaseError) || error.sqlState !== SERIALIZATION_FAILURE) throw error;
+      return this.withTransaction(run);
+    }
   }
 
   /** When what was begun is done, ends the pool, unless it is the application's. Idempotent. */
@@ -120,6 +126,8 @@ export class Database {
     if (this.#owned) await this.#pool.end();
   }
 }
+
+const SERIALIZATION_FAILURE = '40001';
 
 const ignore = () => {};
 

@@ -12,8 +12,9 @@ import {
   type Scope,
   timestampText,
 } from '../postgres/checkpoint-table.js';
-import { type Database, queryRows, type TextRow } from '../postgres/database.js';
+import type { Database, TextRow } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
+import { Removal, type RemovalRequest } from '../postgres/removal.js';
 import { migrate } from '../postgres/schema.js';
 import { classifyFailure } from '../postgres/sqlstate.js';
 import {
@@ -22,8 +23,10 @@ import {
   type ListOptions,
   newestOfEachId,
 } from './checkpoint-store.js';
+import { Gathered } from './gathered.js';
 
-const SERIALIZATION_FAILURE = '40001';
+/** Deletes wait for batches for most of their time: two rounds keep it short and take few connections. */
+const MAX_REMOVAL_ROUNDS = 2;
 
 /** What a direct write came to. */
 export interface DirectWrite {
@@ -37,12 +40,16 @@ export interface DirectWrite {
  */
 export class CheckpointTable {
   readonly #sql: CheckpointTableSql;
+  readonly #removals: Gathered<RemovalRequest, number>;
 
   constructor(
     private readonly database: Database,
     private readonly names: TableNames,
   ) {
     this.#sql = checkpointTableSql(names);
+    const removal = new Removal(database, this.#sql);
+    const remove = (requests: RemovalRequest[]) => this.creatingTables(() => removal.remove(requests));
+    this.#removals = new Gathered(remove, MAX_REMOVAL_ROUNDS);
   }
 
   /** @throws SchemaMismatchError */
@@ -110,18 +117,14 @@ export class CheckpointTable {
   }
 
   /**
-   * Deletes all of a key and leaves a tombstone. Waits for the batches in flight, so that none of them commits afterwards.
+   * Deletes all of a key for good. Waits for the batches in flight, so that none of them commits afterwards. Concurrent ones
+   * wait together.
    * @param fence sequence from Redis; without one, PostgreSQL's clock decides
    * @returns the fence: above all that was deleted
    */
   async remove(scope: Scope, key: string, fence?: number): Promise<number> {
     validName(scope === 'checkpoint' ? 'id' : 'executionId', key);
-    return this.creatingTables(() =>
-      this.database.withTransaction(async (client) => {
-        const [row] = await queryRows(client, this.#sql.remove[scope], [scope, key, fence ?? null]);
-        return Number(row?.fence);
-      }, this.#sql.openDelete),
-    );
+    return this.#removals.ask({ scope, key, fence });
   }
 
   /** What became of queued saves whose jobs are done, in the order given; `lost` if nothing in PostgreSQL tells. */
@@ -155,17 +158,7 @@ export class CheckpointTable {
   }
 
   #query(text: string, values: unknown[]): Promise<TextRow[]> {
-    return this.creatingTables(() => this.#queryWhateverTheIsolation(text, values));
-  }
-
-  /** One statement; where the server's default isolation makes it give way to another one, in a transaction of ours. */
-  async #queryWhateverTheIsolation(text: string, values: unknown[]): Promise<TextRow[]> {
-    try {
-      return await this.database.query(text, values);
-    } catch (error) {
-      if (!(error instanceof DatabaseError) || error.sqlState !== SERIALIZATION_FAILURE) throw error;
-      return this.database.withTransaction((client) => queryRows(client, text, values));
-    }
+    return this.creatingTables(() => this.database.query(text, values));
   }
 
   /** Runs the work; where the tables are missing, creates them and runs it again. */

@@ -1,6 +1,7 @@
 import { SaveLostError } from '../errors.js';
 import type { CommitOutcome } from './checkpoint-store.js';
 import type { CheckpointTable } from './checkpoint-table.js';
+import { Gathered } from './gathered.js';
 
 interface Save {
   readonly id: string;
@@ -9,43 +10,18 @@ interface Save {
   readonly sequence: number;
 }
 
-interface Question {
-  readonly save: Save;
-  resolve(outcome: CommitOutcome): void;
-  reject(error: unknown): void;
-}
-
-/** Asks PostgreSQL what became of saves; while one query is under way, later questions gather into the next. */
+/** Asks PostgreSQL what became of saves whose jobs are done. */
 export class OutcomeReader {
-  #questions: Question[] = [];
-  #reading: Promise<void> | undefined;
+  readonly #outcomes: Gathered<Save, CommitOutcome | 'lost'>;
 
-  constructor(private readonly table: CheckpointTable) {}
-
-  /** @throws SaveLostError */
-  read(save: Save): Promise<CommitOutcome> {
-    return new Promise((resolve, reject) => {
-      this.#questions.push({ save, resolve, reject });
-      this.#reading ??= this.#read();
-    });
+  constructor(table: CheckpointTable) {
+    this.#outcomes = new Gathered((saves) => table.outcomes(saves));
   }
 
-  async #read(): Promise<void> {
-    while (this.#questions.length > 0) {
-      // At the end of this turn, so that those who wait for one job ask together.
-      await Promise.resolve();
-      const questions = this.#questions.splice(0);
-      try {
-        const outcomes = await this.table.outcomes(questions.map(({ save }) => save));
-        for (const [index, { save, resolve, reject }] of questions.entries()) {
-          const outcome = outcomes[index] as CommitOutcome | 'lost';
-          if (outcome === 'lost') reject(new SaveLostError(save.id, save.sequence));
-          else resolve(outcome);
-        }
-      } catch (error) {
-        for (const { reject } of questions) reject(error);
-      }
-    }
-    this.#reading = undefined;
+  /** @throws SaveLostError */
+  async read(save: Save): Promise<CommitOutcome> {
+    const outcome = await this.#outcomes.ask(save);
+    if (outcome === 'lost') throw new SaveLostError(save.id, save.sequence);
+    return outcome;
   }
 }

@@ -277,7 +277,8 @@ export class QueuedCheckpointStore implements CheckpointStore {
 
   async #remove(scope: Scope, key: string): Promise<void> {
     this.#assertOpen();
-    const drawn = await this.#producer.nextSequence();
+    // After the saves that were called before, acknowledged or not.
+    const drawn = await this.#producer.nextSequenceInOrder();
     const fence = await this.#table.remove(scope, key, drawn);
     // A direct write was numbered by a clock ahead of Redis': later saves must still come after the fence.
     if (fence > drawn) await this.#producer.raiseSequence(fence);

@@ -1,6 +1,7 @@
 import {
   type CheckpointTableSql,
   checkpointTableSql,
+  type Safeguards,
   STAGING_COLUMNS,
 } from '../postgres/checkpoint-table.js';
 import { type Database, type PgClient, queryRows } from '../postgres/database.js';
@@ -28,10 +29,11 @@ export class CheckpointSink implements Sink {
   readonly #names: TableNames;
   readonly #sql: CheckpointTableSql;
 
-  constructor(names: TableNames) {
+  /** @param safeguards for tests alone */
+  constructor(names: TableNames, safeguards?: Safeguards) {
     this.target = names.label;
     this.#names = names;
-    this.#sql = checkpointTableSql(names);
+    this.#sql = checkpointTableSql(names, safeguards);
     this.openBatch = this.#sql.openBatch;
   }
 
