@@ -81,11 +81,29 @@ export function jobIdOf(firstSequence: number): string {
   return `w-${firstSequence}`;
 }
 
-/** The first sequence of a chunk. @throws InvalidChunkError if the job is none of ours. */
-export function firstSequenceOf(jobId: string | undefined): number {
-  const sequence = Number(/^w-(\d{1,16})$/.exec(jobId ?? '')?.[1] ?? Number.NaN);
-  if (!Number.isSafeInteger(sequence)) throw new InvalidChunkError('its job id holds no sequence');
-  return sequence;
+/**
+ * The job that replays a dead letter, for the nth time. Not the id of the chunk that it came in: that job may still be there,
+ * with its other records.
+ */
+export function replayJobIdOf(sequence: number, replays: number): string {
+  return `r-${sequence}-${replays}`;
+}
+
+/**
+ * A record that was refused after so many replays. Each replay has an id of its own, so that a replay that is refused again
+ * leaves a dead letter which is not the one that is being removed.
+ */
+export function deadLetterIdOf(sequence: number, replays: number): string {
+  return replays === 0 ? `d-${sequence}` : `d-${sequence}-${replays}`;
+}
+
+/** What the id of a job of ours says. @throws InvalidChunkError if the job is none of ours. */
+export function parseJobId(jobId: string | undefined): { firstSequence: number; replays: number } {
+  const [, written, replayed, replays = '0'] =
+    /^(?:w-(\d{1,16})|r-(\d{1,16})-(\d{1,9}))$/.exec(jobId ?? '') ?? [];
+  const firstSequence = Number(written ?? replayed ?? Number.NaN);
+  if (!Number.isSafeInteger(firstSequence)) throw new InvalidChunkError('its job id holds no sequence');
+  return { firstSequence, replays: Number(replays) };
 }
 
 /** What the BullMQ job itself carries: enough for people and dashboards to see what it is, and no data of users. */
@@ -96,4 +114,6 @@ export interface ChunkJob {
   target: string;
   records: number;
   bytes: number;
+  /** Of a dead letter that is replayed: when it was refused for the first time, in milliseconds since 1970. */
+  firstFailedAt?: number;
 }

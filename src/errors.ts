@@ -100,13 +100,43 @@ export class PendingWritesTimeoutError extends CheckpointQueueError {
   }
 }
 
-/** PostgreSQL refuses the records of this job for good. They are kept in the queue's failed set. */
+/** PostgreSQL refuses this save for good. It is kept among the dead letters until it is replayed or purged. */
+export class DeadLetteredError extends CheckpointQueueError {
+  /** Of the checkpoint. */
+  readonly id: string;
+  readonly executionId: string;
+  readonly deadLetterId: string;
+  /** Why it is refused; holds no value of the checkpoint. */
+  readonly reason: string;
+  /** PostgreSQL's code, where it gave one. */
+  readonly sqlState: string | undefined;
+
+  constructor(letter: {
+    id: string;
+    executionId: string;
+    deadLetterId: string;
+    reason: string;
+    sqlState: string | null;
+  }) {
+    super(
+      'DEAD_LETTERED',
+      `Checkpoint ${JSON.stringify(letter.id)} is refused and kept as dead letter ${letter.deadLetterId}: ${letter.reason}`,
+    );
+    this.id = letter.id;
+    this.executionId = letter.executionId;
+    this.deadLetterId = letter.deadLetterId;
+    this.reason = letter.reason;
+    this.sqlState = letter.sqlState ?? undefined;
+  }
+}
+
+/** This job cannot be read: it is none that a producer made, or its payload is gone. It is kept in the queue's failed set. */
 export class WriteRefusedError extends CheckpointQueueError {
   constructor(
     readonly jobId: string,
     reason: string,
   ) {
-    super('WRITE_REFUSED', `Write job ${jobId} was refused and is kept among the failed jobs: ${reason}`);
+    super('WRITE_REFUSED', `Write job ${jobId} cannot be read and is kept among the failed jobs: ${reason}`);
   }
 }
 

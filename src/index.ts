@@ -5,6 +5,7 @@ export {
   CheckpointQueueError,
   ClosedError,
   DatabaseError,
+  DeadLetteredError,
   InvalidCheckpointError,
   InvalidChunkError,
   InvalidConfigError,
@@ -36,5 +37,5 @@ export {
   type WriterStats,
 } from './writer/checkpoint-writer.js';
 export type { PipelineOptions } from './writer/pipeline-options.js';
-export type { BatchOutcome, Sink, StagedRecords, WriteRecord } from './writer/sink.js';
+export type { BatchOutcome, RecordIdentity, Sink, StagedRecords, WriteRecord } from './writer/sink.js';
 export type { CheckpointWriterOptions } from './writer/writer-options.js';

@@ -56,7 +56,7 @@ export const STAGING_COLUMNS = [
 const COLUMNS = 'id, execution_id, node_name, state, metadata, timestamp, version, write_seq';
 // Milliseconds since 1970 as text: independent of DateStyle and of the application's type parsers.
 const SELECT = `SELECT id, execution_id, node_name, state, metadata,
-  floor(extract(epoch FROM timestamp) * 1000) AS timestamp_ms, version`;
+  floor(extract(epoch FROM timestamp) * 1000) AS timestamp_ms, version, write_seq AS sequence`;
 // The order of a list: time, then version, then the order of saving. "C" is the order of the bytes, as everywhere here.
 const POSITION = 'timestamp, version, write_seq, id COLLATE "C"';
 const POSITION_DESC = 'timestamp DESC, version DESC, write_seq DESC, id COLLATE "C" DESC';

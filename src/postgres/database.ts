@@ -174,7 +174,7 @@ export function asDatabaseError(error: unknown): unknown {
       isServersOwn(original) && MESSAGES_WITHOUT_DATA.has(sqlState.slice(0, 2))
         ? `: ${original.message}`
         : '';
-    return new DatabaseError(`PostgreSQL error ${sqlState}${told}`, sqlState, { cause: line(original) });
+    return new DatabaseError(`PostgreSQL error ${sqlState}${told}`, sqlState, { cause: origin(original) });
   }
   const { code } = original as NodeJS.ErrnoException;
   if (code !== undefined || /connect|terminat|timeout|socket/i.test(original.message)) {
@@ -188,8 +188,13 @@ function isServersOwn(error: Error): boolean {
   return (error as pg.DatabaseError).routine !== 'exec_stmt_raise';
 }
 
+/** The line of a COPY, from 1, that PostgreSQL refused; undefined where it names none. */
+export function copyLineOf({ cause }: DatabaseError): number | undefined {
+  return (cause as ReturnType<typeof origin> | undefined)?.copyLine;
+}
+
 /** What is kept of PostgreSQL's own error as a cause: its routine and, for COPY, the line. No value of a row. */
-function line(error: Error): { routine?: string; copyLine?: number } {
+function origin(error: Error): { routine?: string; copyLine?: number } {
   const { routine, where } = error as pg.DatabaseError;
   const copyLine = /^COPY \S+, line (\d+)/.exec(where ?? '')?.[1];
   return { ...(routine && { routine }), ...(copyLine && { copyLine: Number(copyLine) }) };

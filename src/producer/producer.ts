@@ -188,7 +188,7 @@ export class Producer {
     const job: ChunkJob = { sink, target, records: records.length, bytes: payload.length };
     const deadline = () =>
       Math.max((chunk[0] as PendingRecord).savedAt + enqueueTimeoutMs, this.#noDeadlineBefore);
-    let firstSequence: number | undefined;
+    let reservedJob: { jobId: string; firstSequence: number } | undefined;
 
     const add = async () => {
       for (;;) {
@@ -202,7 +202,7 @@ export class Producer {
         };
         const reserved = await before(
           deadline(),
-          reserve(connection.client, keys, reservation, firstSequence),
+          reserve(connection.client, keys, reservation, reservedJob),
           'reserving a sequence',
         );
         if (reserved.kind === 'full') {
@@ -211,9 +211,14 @@ export class Producer {
           await this.#waitForRoom();
           continue;
         }
-        firstSequence = this.#seen(reserved.firstSequence, records.length);
-        const options = jobOptions(jobIdOf(firstSequence));
-        await before(deadline(), this.#queue.add('chunk', job, options), 'adding a job');
+        const firstSequence = this.#seen(reserved.firstSequence, records.length);
+        // A second try is for the same: a Redis that restarted in between may have lost what this one has made.
+        reservedJob = { jobId: jobIdOf(firstSequence), firstSequence };
+        await before(
+          deadline(),
+          this.#queue.add('chunk', job, jobOptions(reservedJob.jobId)),
+          'adding a job',
+        );
         // Had the connection been lost in between, a Redis that restarted could hold the job without its payload.
         if (connection.epoch === epoch) return firstSequence;
       }

@@ -28,14 +28,32 @@ export interface QueueKeys extends QueueName {
   readonly payloadPrefix: string;
 }
 
+/** The queue of the dead letters of `orders` is `orders-dead`. */
+const DEAD_LETTER_SUFFIX = '-dead';
+
 /** @throws InvalidConfigError naming `queue` or `prefix`. */
 export function queueKeys({ queue = DEFAULT_QUEUE, prefix = DEFAULT_PREFIX }: Partial<QueueName>): QueueKeys {
   if (typeof queue !== 'string' || !/^[^:\s\0]{1,200}$/.test(queue)) {
     throw new InvalidConfigError('queue', 'must be 1 to 200 characters without colon and white space');
   }
+  if (queue.endsWith(DEAD_LETTER_SUFFIX)) {
+    throw new InvalidConfigError(
+      'queue',
+      `must not end in ${DEAD_LETTER_SUFFIX}: dead letters are kept there`,
+    );
+  }
   if (typeof prefix !== 'string' || prefix === '' || prefix.includes('\0')) {
     throw new InvalidConfigError('prefix', 'must be a string that is not empty');
   }
+  return keysOf(queue, prefix);
+}
+
+/** The dead letters of a queue: a queue of its own beside it, each job with a payload and a mark as a chunk has them. */
+export function deadLetterKeys({ queue, prefix }: QueueName): QueueKeys {
+  return keysOf(queue + DEAD_LETTER_SUFFIX, prefix);
+}
+
+function keysOf(queue: string, prefix: string): QueueKeys {
   const base = `${prefix}:${queue}:`;
   return Object.freeze({
     queue,

@@ -24,26 +24,26 @@ const RAISE = new Script(`
   return 1`);
 
 /**
- * Gives a chunk its sequence, its payload key and its pending marks, in one step, before its job is added. With a first
- * sequence given (a second try), it makes sure of the same for that one: a Redis that restarted in between may have lost it.
+ * Gives a chunk its sequence, its payload key and its pending marks, in one step, before its job is added. With a job
+ * given (a second try, or a record with a sequence from before), it makes sure of the same for that one.
  */
 const RESERVE = new Script(`${NEXT_SEQUENCE}
-  local count, limit, arrived, payload_prefix = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[4], ARGV[5]
-  local first = ARGV[3]
-  if first == '' then
+  local count, limit, arrived, payload_prefix = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[5], ARGV[6]
+  local job, first = ARGV[3], ARGV[4]
+  if job == '' then
     local depth = redis.call('LLEN', KEYS[4])
     if limit > 0 and depth >= limit then
       redis.call('UNLINK', arrived)
       return -depth
     end
-    first = string.format('%.0f', next_sequence(KEYS[1], count, tonumber(ARGV[6])))
+    first = string.format('%.0f', next_sequence(KEYS[1], count, tonumber(ARGV[7])))
+    job = 'w-' .. first
   end
-  local job = 'w-' .. first
   redis.call('RENAME', arrived, payload_prefix .. job)
   redis.call('PERSIST', payload_prefix .. job)
   redis.call('ZADD', KEYS[2], first, job)
   local marks = {}
-  for i = 7, #ARGV do
+  for i = 8, #ARGV do
     marks[#marks + 1] = 0
     marks[#marks + 1] = ARGV[i] .. '\\0' .. job
   end
@@ -101,7 +101,7 @@ export async function reserve(
   client: Redis | Cluster,
   keys: QueueKeys,
   { records, payload, executions, above = 0, maxQueueDepth }: Reservation,
-  firstSequence?: number,
+  job?: { readonly jobId: string; readonly firstSequence: number },
 ): Promise<Reserved> {
   const arrived = `${keys.payloadPrefix}arrived-${randomUUID()}`;
   const [, reply] = await Promise.all([
@@ -109,7 +109,16 @@ export async function reserve(
     RESERVE.run(
       client,
       [keys.sequence, keys.chunks, keys.marks, keys.waiting],
-      [records, maxQueueDepth, firstSequence ?? '', arrived, keys.payloadPrefix, above, ...executions],
+      [
+        records,
+        maxQueueDepth,
+        job?.jobId ?? '',
+        job?.firstSequence ?? '',
+        arrived,
+        keys.payloadPrefix,
+        above,
+        ...executions,
+      ],
     ),
   ]);
   const value = Number(reply);

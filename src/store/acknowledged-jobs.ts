@@ -1,26 +1,45 @@
+import type { SequenceRange } from '../redis/dead-letter-queue.js';
+
+/** What it needs to know of the queue. */
+export interface JobLookup {
+  /** How jobs have ended, of those that have. */
+  ended(jobIds: string[]): Promise<Map<string, 'done' | 'failed'>>;
+  /** The records among these that were refused. */
+  refusals(ranges: SequenceRange[]): Promise<Error[]>;
+}
+
 /**
- * The jobs that this store has been acknowledged and does not know to be done. What is done is forgotten now and then, when
- * the set has doubled: each job is looked up a bounded number of times, and the set stays in proportion to the backlog.
+ * The jobs that this store has been acknowledged and does not know to be done, and what was refused of those that are. What is
+ * done is forgotten now and then, when the set has doubled: each job is looked up a bounded number of times, and the set
+ * stays in proportion to the backlog.
  */
 export class AcknowledgedJobs {
-  readonly #jobIds = new Set<string>();
+  readonly #jobs = new Map<string, SequenceRange>();
+  #refusals: Error[] = [];
   #sweepAt = MIN_SWEEP;
   #sweeping: Promise<void> | undefined;
 
-  /** @param ended tells which of the jobs are done. */
-  constructor(private readonly ended: (jobIds: string[]) => Promise<Map<string, unknown>>) {}
+  constructor(private readonly lookup: JobLookup) {}
 
   get jobIds(): string[] {
-    return [...this.#jobIds];
+    return [...this.#jobs.keys()];
   }
 
-  add(jobId: string): void {
-    this.#jobIds.add(jobId);
-    if (this.#jobIds.size >= this.#sweepAt) this.#sweeping ??= this.#sweep();
+  add({ jobId, sequence }: { jobId: string; sequence: number }): void {
+    const known = this.#jobs.get(jobId);
+    const first = Math.min(known?.first ?? sequence, sequence);
+    this.#jobs.set(jobId, { first, last: Math.max(known?.last ?? sequence, sequence) });
+    if (this.#jobs.size >= this.#sweepAt) this.#sweeping ??= this.#sweep();
   }
 
-  forget(jobIds: Iterable<string>): void {
-    for (const jobId of jobIds) this.#jobIds.delete(jobId);
+  /**
+   * Forgets jobs that have ended.
+   * @returns the records that were refused, of these and of those that were forgotten before; each is told once
+   */
+  async settle(jobIds: readonly string[]): Promise<Error[]> {
+    await this.#sweeping;
+    await this.#forget(jobIds);
+    return this.#refusals.splice(0);
   }
 
   /** Resolves when nothing of it is under way. */
@@ -30,15 +49,24 @@ export class AcknowledgedJobs {
 
   async #sweep(): Promise<void> {
     try {
-      const ended = await this.ended(this.jobIds);
-      this.forget([...ended].filter(([, end]) => end === 'done').map(([jobId]) => jobId));
+      const ended = await this.lookup.ended(this.jobIds);
+      await this.#forget([...ended].filter(([, end]) => end === 'done').map(([jobId]) => jobId));
     } catch {
       // Redis is away: the next sweep finds them.
     } finally {
-      this.#sweepAt = Math.max(MIN_SWEEP, 2 * this.#jobIds.size);
+      this.#sweepAt = Math.max(MIN_SWEEP, 2 * this.#jobs.size);
       this.#sweeping = undefined;
     }
+  }
+
+  async #forget(jobIds: readonly string[]): Promise<void> {
+    const ranges = jobIds.flatMap((jobId) => this.#jobs.get(jobId) ?? []);
+    const refusals = await this.lookup.refusals(ranges);
+    for (const jobId of jobIds) this.#jobs.delete(jobId);
+    this.#refusals = [...this.#refusals, ...refusals].slice(0, MAX_REFUSALS);
   }
 }
 
 const MIN_SWEEP = 1000;
+/** Enough to see what is wrong; all of them are among the dead letters. */
+const MAX_REFUSALS = 10_000;

@@ -28,6 +28,12 @@ import { Gathered } from './gathered.js';
 /** Deletes wait for batches for most of their time: two rounds keep it short and take few connections. */
 const MAX_REMOVAL_ROUNDS = 2;
 
+/** A checkpoint as it is stored; its sequence is 0 where another program wrote it. */
+export interface StoredCheckpoint {
+  readonly checkpoint: Checkpoint;
+  readonly sequence: number;
+}
+
 /** What a direct write came to. */
 export interface DirectWrite {
   readonly sequence: number;
@@ -57,17 +63,16 @@ export class CheckpointTable {
     return migrate(this.database, this.names);
   }
 
-  async load(id: string): Promise<Checkpoint> {
+  async find(id: string): Promise<StoredCheckpoint | undefined> {
     validName('id', id);
     const [row] = await this.#query(this.#sql.load, [id]);
-    if (!row) throw new CheckpointNotFoundError(id);
-    return deserializeCheckpoint(checkpointOfRow(row));
+    return row && storedCheckpoint(row);
   }
 
-  async latest(executionId: string): Promise<Checkpoint | undefined> {
+  async latest(executionId: string): Promise<StoredCheckpoint | undefined> {
     validName('executionId', executionId);
     const [row] = await this.#query(this.#sql.latest, [executionId]);
-    return row && deserializeCheckpoint(checkpointOfRow(row));
+    return row && storedCheckpoint(row);
   }
 
   /** @throws CheckpointNotFoundError if a checkpoint given as a bound is not stored */
@@ -153,8 +158,8 @@ export class CheckpointTable {
   }
 
   async #assertListed(id: string, executionId: string): Promise<void> {
-    const checkpoint = await this.load(id);
-    if (checkpoint.executionId !== executionId) throw new CheckpointNotFoundError(id);
+    const stored = await this.find(id);
+    if (stored?.checkpoint.executionId !== executionId) throw new CheckpointNotFoundError(id);
   }
 
   #query(text: string, values: unknown[]): Promise<TextRow[]> {
@@ -171,6 +176,10 @@ export class CheckpointTable {
       return work();
     }
   }
+}
+
+function storedCheckpoint(row: TextRow): StoredCheckpoint {
+  return { checkpoint: deserializeCheckpoint(checkpointOfRow(row)), sequence: Number(row.sequence) };
 }
 
 function boundKind(bound: Date | string | undefined): 'time' | 'id' | undefined {

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ClosedError, PendingWritesTimeoutError } from '../errors.js';
 import type { RedisConnection } from '../redis/connection.js';
 import { before, timerMs } from '../redis/deadline.js';
-import { jobIdOfMark, marksOf, type QueueKeys } from '../redis/queue-keys.js';
+import { deadLetterKeys, jobIdOfMark, marksOf, type QueueKeys } from '../redis/queue-keys.js';
 import { untilDeadline } from '../redis/retry.js';
 
 /** How a job ended: `done`, it is gone, so all its records are committed; `failed`, it was refused and is kept. */
@@ -35,15 +35,28 @@ export class CommitWatcher {
   ) {}
 
   /**
-   * The jobs that hold acknowledged records of the execution which may not be committed yet. One round trip.
+   * What is acknowledged of an execution and may not be committed: the jobs that hold it, and whether any of it is marked as
+   * a dead letter. One round trip.
    * @throws QueueUnavailableError
    */
-  async pendingJobs(executionId: string, timeoutMs: number): Promise<string[]> {
+  async pending(
+    executionId: string,
+    timeoutMs: number,
+  ): Promise<{ jobIds: string[]; deadLetters: boolean }> {
     const deadline = Date.now() + timeoutMs;
-    const { client } = this.connection;
     const doing = 'reading the pending marks';
-    const read = () => before(deadline, client.zrangebylex(this.keys.marks, ...marksOf(executionId)), doing);
-    return (await untilDeadline(() => deadline, read, doing)).map(jobIdOfMark);
+    const [from, to] = marksOf(executionId);
+    const read = async () => {
+      const pipeline = this.connection.client.pipeline();
+      pipeline.zrangebylex(this.keys.marks, from, to);
+      pipeline.zrangebylex(deadLetterKeys(this.keys).marks, from, to, 'LIMIT', 0, 1);
+      const [marks, dead] = (await before(deadline, pipeline.exec(), doing)) ?? [];
+      return {
+        jobIds: (replyValue(marks) as string[]).map(jobIdOfMark),
+        deadLetters: (replyValue(dead) as string[]).length > 0,
+      };
+    };
+    return untilDeadline(() => deadline, read, doing);
   }
 
   /** How the jobs stand now; those that still have work to do are left out. */

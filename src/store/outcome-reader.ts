@@ -1,6 +1,7 @@
 import { SaveLostError } from '../errors.js';
 import type { CommitOutcome } from './checkpoint-store.js';
 import type { CheckpointTable } from './checkpoint-table.js';
+import { type DeadLetterLookup, deadLettered } from './dead-letter-lookup.js';
 import { Gathered } from './gathered.js';
 
 interface Save {
@@ -10,18 +11,23 @@ interface Save {
   readonly sequence: number;
 }
 
-/** Asks PostgreSQL what became of saves whose jobs are done. */
+/** Asks PostgreSQL, and then the dead letters, what became of saves whose jobs are done. */
 export class OutcomeReader {
   readonly #outcomes: Gathered<Save, CommitOutcome | 'lost'>;
 
-  constructor(table: CheckpointTable) {
+  constructor(
+    table: CheckpointTable,
+    private readonly deadLetters: DeadLetterLookup,
+  ) {
     this.#outcomes = new Gathered((saves) => table.outcomes(saves));
   }
 
-  /** @throws SaveLostError */
+  /** @throws DeadLetteredError, SaveLostError */
   async read(save: Save): Promise<CommitOutcome> {
     const outcome = await this.#outcomes.ask(save);
-    if (outcome === 'lost') throw new SaveLostError(save.id, save.sequence);
-    return outcome;
+    if (outcome !== 'lost') return outcome;
+    const { id, sequence } = save;
+    const [letter] = await this.deadLetters.bySequence([{ first: sequence, last: sequence }]);
+    throw letter ? deadLettered(letter) : new SaveLostError(id, sequence);
   }
 }

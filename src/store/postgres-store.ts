@@ -1,4 +1,5 @@
 import { type Checkpoint, type CheckpointInput, serializeCheckpoint } from '../checkpoint.js';
+import { CheckpointNotFoundError } from '../errors.js';
 import { Database, type PostgresOption } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
 import type { CheckpointStore, ListOptions, SaveReceipt } from './checkpoint-store.js';
@@ -52,11 +53,13 @@ export class PostgresCheckpointStore implements CheckpointStore {
   }
 
   async load(id: string): Promise<Checkpoint> {
-    return this.#table.load(id);
+    const stored = await this.#table.find(id);
+    if (!stored) throw new CheckpointNotFoundError(id);
+    return stored.checkpoint;
   }
 
   async latest(executionId: string): Promise<Checkpoint | undefined> {
-    return this.#table.latest(executionId);
+    return (await this.#table.latest(executionId))?.checkpoint;
   }
 
   async list(executionId: string, options: ListOptions = {}): Promise<Checkpoint[]> {

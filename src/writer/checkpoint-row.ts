@@ -15,6 +15,8 @@ import {
  * the worker copies them through. It reads the id, the first field, and the version, the last one, and nothing else.
  */
 const FIELDS = 7;
+const ID_FIELD = 0;
+const EXECUTION_FIELD = 1;
 const STATE_FIELD = 3;
 const METADATA_FIELD = 4;
 const TIMESTAMP_FIELD = 5;
@@ -89,8 +91,21 @@ export function identifyRow(body: Buffer): RowIdentity {
   };
 }
 
+/** The names in a body that `identifyRow` has read. */
+export function namesOfRow(body: Buffer): { id: string; executionId: string } {
+  const idEnd = FIELD_LENGTH_BYTES + body.readInt32BE(0);
+  const executionStart = idEnd + FIELD_LENGTH_BYTES;
+  return {
+    id: body.toString('utf8', FIELD_LENGTH_BYTES, idEnd),
+    executionId: body.toString('utf8', executionStart, executionStart + body.readInt32BE(idEnd)),
+  };
+}
+
 function hasForm(field: number, length: number, firstByte: number | undefined): boolean {
   switch (field) {
+    case ID_FIELD:
+    case EXECUTION_FIELD:
+      return length > 0;
     case STATE_FIELD:
     case METADATA_FIELD:
       return length < 0 || (length > 0 && firstByte === JSONB_VERSION);

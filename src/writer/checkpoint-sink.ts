@@ -1,13 +1,20 @@
+import { DatabaseError } from '../errors.js';
 import {
   type CheckpointTableSql,
   checkpointTableSql,
   type Safeguards,
   STAGING_COLUMNS,
 } from '../postgres/checkpoint-table.js';
-import { type Database, type PgClient, queryRows } from '../postgres/database.js';
+import {
+  asDatabaseError,
+  copyLineOf,
+  type Database,
+  type PgClient,
+  queryRows,
+} from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
 import { migrate } from '../postgres/schema.js';
-import { identifyRow } from './checkpoint-row.js';
+import { identifyRow, namesOfRow } from './checkpoint-row.js';
 import {
   COPY_FRAME_BYTES,
   copyInto,
@@ -16,7 +23,14 @@ import {
   writeSmallint,
   writeTrailer,
 } from './copy-binary.js';
-import type { BatchOutcome, Sink, StagedRecords, WriteRecord } from './sink.js';
+import {
+  type BatchOutcome,
+  type RecordIdentity,
+  RecordRefusedError,
+  type Sink,
+  type StagedRecords,
+  type WriteRecord,
+} from './sink.js';
 
 /** Field count (2), round (4 + 2) and sequence (4 + 8) around a body. */
 const BYTES_AROUND_BODY = 2 + 6 + 12;
@@ -45,33 +59,46 @@ export class CheckpointSink implements Sink {
     identifyRow(body);
   }
 
+  identify(body: Buffer): RecordIdentity {
+    return namesOfRow(body);
+  }
+
   stage(records: readonly WriteRecord[]): StagedRecords {
     const rounds = foldByKey(records);
-    const staged = rounds.reduce((sum, round) => sum + round.length, 0);
     const bytes = encodeRounds(rounds);
-    return {
-      apply: (client) => this.#apply(client, bytes, rounds.length, { staged, total: records.length }),
-    };
+    return { apply: (client) => this.#apply(client, bytes, rounds, records.length) };
   }
 
   async #apply(
     client: PgClient,
     bytes: Buffer,
-    rounds: number,
-    { staged, total }: { staged: number; total: number },
+    rounds: readonly WriteRecord[][],
+    total: number,
   ): Promise<BatchOutcome> {
-    await copyInto(client, this.#sql.copy, bytes);
+    const staged = rounds.flat();
+    await this.#copy(client, bytes, staged);
     let committed = 0;
-    for (let round = 0; round < rounds; round++) {
+    for (const round of rounds.keys()) {
       const result = await client.query(this.#sql.merge, [round]);
       committed += result.rowCount ?? 0;
     }
     let deleted = 0;
-    if (committed < staged) {
+    if (committed < staged.length) {
       const [row] = await queryRows(client, this.#sql.countTombstoned);
       deleted = Number(row?.count);
     }
     return { committed, deleted, superseded: total - committed - deleted };
+  }
+
+  async #copy(client: PgClient, bytes: Buffer, staged: readonly WriteRecord[]): Promise<void> {
+    try {
+      await copyInto(client, this.#sql.copy, bytes);
+    } catch (error) {
+      const failure = asDatabaseError(error);
+      const line = failure instanceof DatabaseError ? copyLineOf(failure) : undefined;
+      const record = line === undefined ? undefined : staged[line - 1];
+      throw record ? new RecordRefusedError(record, failure as DatabaseError) : error;
+    }
   }
 }
 
@@ -83,14 +110,16 @@ export class CheckpointSink implements Sink {
  * saved, deleted, then version 1 saved must leave version 1, and the tombstone removes only the sequences up to its fence.
  */
 export function foldByKey(records: readonly WriteRecord[]): WriteRecord[][] {
-  interface Versioned extends WriteRecord {
-    version: number;
+  interface Versioned {
+    readonly record: WriteRecord;
+    readonly version: number;
   }
-  const supersedes = (a: Versioned, b: Versioned) => a.version >= b.version && a.sequence >= b.sequence;
+  const supersedes = (a: Versioned, b: Versioned) =>
+    a.version >= b.version && a.record.sequence >= b.record.sequence;
   const byKey = new Map<string, Versioned[]>();
-  for (const { body, sequence } of records) {
-    const { key, version } = identifyRow(body);
-    const record = { body, sequence, version };
+  for (const written of records) {
+    const { key, version } = identifyRow(written.body);
+    const record = { record: written, version };
     const kept = byKey.get(key);
     if (!kept) byKey.set(key, [record]);
     else if (!kept.some((other) => supersedes(other, record))) {
@@ -99,7 +128,7 @@ export function foldByKey(records: readonly WriteRecord[]): WriteRecord[][] {
   }
   const rounds: WriteRecord[][] = [[]];
   for (const kept of byKey.values()) {
-    for (const [round, record] of kept.entries()) {
+    for (const [round, { record }] of kept.entries()) {
       rounds[round] ??= [];
       rounds[round].push(record);
     }

@@ -1,23 +1,28 @@
 import { EventEmitter } from 'node:events';
 import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
-import { type ChunkJob, decodeChunk, firstSequenceOf } from '../chunk.js';
+import type { ChunkJob } from '../chunk.js';
 import { DatabaseError, InvalidChunkError, InvalidConfigError, MisroutedChunkError } from '../errors.js';
 import { type Logger, silentLogger } from '../logger.js';
 import { Database } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
 import { RedisConnection, redisErrorText, throttledErrorLog } from '../redis/connection.js';
+import { DeadLetterQueue } from '../redis/dead-letter-queue.js';
 import { timerMs } from '../redis/deadline.js';
 import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
-import { BatchWriter } from './batch-writer.js';
+import { BatchWriter, type SinkRecords } from './batch-writer.js';
 import { Batcher } from './batcher.js';
 import { CheckpointSink } from './checkpoint-sink.js';
+import { type Chunk, ChunkReader, type PlacedRecord } from './chunk-reader.js';
+import { DeadLetterWriter } from './dead-letter-writer.js';
 import { JobCleanup } from './job-cleanup.js';
 import { OrphanSweep } from './orphan-sweep.js';
 import { commitPersistently, NotCommitted } from './persistent-commit.js';
-import type { BatchOutcome, Sink, WriteRecord } from './sink.js';
+import { type BatchOutcome, RecordRefusedError, type Sink } from './sink.js';
 import { type CheckpointWriterOptions, checkWriterOptions, WRITER_DEFAULTS } from './writer-options.js';
 
 export interface WriterStats extends BatchOutcome {
+  /** Refused by PostgreSQL for good, and kept among the dead letters. */
+  deadLettered: number;
   batches: number;
   records: number;
   bytes: number;
@@ -28,13 +33,6 @@ export interface BatchEvent extends BatchOutcome {
   records: number;
   bytes: number;
   durationMs: number;
-}
-
-interface Chunk {
-  readonly sink: Sink;
-  readonly records: WriteRecord[];
-  readonly executions: string[];
-  readonly bytes: number;
 }
 
 // Two kills of its worker would otherwise fail a job: that a worker died says nothing of the job.
@@ -63,7 +61,10 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
   readonly #database: Database;
   readonly #connection: RedisConnection;
   readonly #batchWriter: BatchWriter;
-  readonly #batcher: Batcher<Chunk, BatchOutcome | undefined>;
+  readonly #batcher: Batcher<Chunk, void>;
+  readonly #reader: ChunkReader;
+  readonly #deadLetters: DeadLetterQueue;
+  readonly #deadLetterWriter: DeadLetterWriter;
   readonly #cleanup: JobCleanup;
   readonly #orphans: OrphanSweep;
   /** Committed jobs that BullMQ is removing, with the executions whose marks go afterwards. */
@@ -76,6 +77,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     committed: 0,
     superseded: 0,
     deleted: 0,
+    deadLettered: 0,
   };
   #worker: ChunkWorker | undefined;
   #closing: Promise<void> | undefined;
@@ -100,17 +102,15 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
       lingerMs: options.lingerMs ?? WRITER_DEFAULTS.lingerMs,
       maxConcurrent,
       maxItems: concurrency,
-      commit: (chunks) =>
-        commitPersistently(chunks, {
-          write: (part) => this.#write(part),
-          createSchema: () => this.#migrate(),
-          logger: this.#logger,
-          signal: this.#giveUp.signal,
-        }),
+      commit: (chunks) => this.#commit(chunks),
     });
     const onError = throttledErrorLog(this.#logger, 'finished jobs could not be cleaned up');
-    this.#cleanup = new JobCleanup(this.#connection.client, this.#keys, onError);
-    this.#orphans = new OrphanSweep(this.#connection.client, this.#keys, onError);
+    const { client } = this.#connection;
+    this.#reader = new ChunkReader(client, this.#keys, this.#sinks);
+    this.#deadLetters = new DeadLetterQueue(client, this.#keys, onError);
+    this.#deadLetterWriter = new DeadLetterWriter(this.#deadLetters, this.#logger, this.#giveUp.signal);
+    this.#cleanup = new JobCleanup(client, this.#keys, onError);
+    this.#orphans = new OrphanSweep(client, this.#keys, onError);
   }
 
   /** What this replica has written since it was made. */
@@ -194,7 +194,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
   async #process(job: Job<ChunkJob, void>, token: string | undefined): Promise<void> {
     let chunk: Chunk;
     try {
-      chunk = await this.#chunkOf(job);
+      chunk = await this.#reader.read(job);
     } catch (error) {
       if (error instanceof MisroutedChunkError) {
         // Thrown on, BullMQ gives it to the next worker after a while: somebody has to start the right one.
@@ -207,16 +207,9 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     try {
       await this.#batcher.add(chunk);
     } catch (error) {
-      if (error instanceof NotCommitted) {
-        await job.moveToWait(token);
-        throw new WaitingError();
-      }
-      const reason = error instanceof DatabaseError ? error.message : 'it could not be written';
-      this.#logger.error(
-        { jobId: job.id, reason },
-        'PostgreSQL refuses the chunk; job is kept among the failed ones',
-      );
-      throw new UnrecoverableError(reason);
+      if (!(error instanceof NotCommitted)) throw error;
+      await job.moveToWait(token);
+      throw new WaitingError();
     }
     // Cleaned up only when BullMQ has removed the job, which it does next.
     this.#finishing.set(job.id as string, chunk.executions);
@@ -229,33 +222,37 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     this.#cleanup.add(jobId, executions);
   }
 
-  async #chunkOf(job: Job<ChunkJob, void>): Promise<Chunk> {
-    const first = firstSequenceOf(job.id);
-    const { sink: name, target } = job.data ?? {};
-    if (typeof name !== 'string') throw new InvalidChunkError('the job names no sink');
-    const sink = this.#sinks.get(name);
-    if (!sink) throw new MisroutedChunkError(`no sink ${named(name)} in this worker`);
-    if (sink.target !== target) {
-      throw new MisroutedChunkError(`it is for table ${named(target)}, this worker writes ${sink.target}`);
+  /** Commits what PostgreSQL takes, keeps the rest as dead letters; all chunks of a batch end alike. */
+  async #commit(chunks: readonly Chunk[]): Promise<PromiseSettledResult<void>[]> {
+    const records = chunks.flatMap((chunk) => chunk.records);
+    try {
+      const refused = await commitPersistently(records, {
+        write: (part) => this.#write(part),
+        culprit: (error) =>
+          error instanceof RecordRefusedError ? (error.record as PlacedRecord) : undefined,
+        createSchema: () => this.#migrate(),
+        logger: this.#logger,
+        signal: this.#giveUp.signal,
+      });
+      await this.#deadLetterWriter.write(
+        refused.map(({ item, error }) => ({ record: item, origin: item.origin, error })),
+      );
+      this.#stats.deadLettered += refused.length;
+      return chunks.map(() => ({ status: 'fulfilled', value: undefined }));
+    } catch (reason) {
+      return chunks.map(() => ({ status: 'rejected', reason }));
     }
-    const payload = await this.#connection.client.getBuffer(this.#keys.payloadPrefix + job.id);
-    if (!payload) throw new InvalidChunkError('its payload is gone from Redis');
-    const { executions, bodies } = decodeChunk(payload);
-    for (const body of bodies) sink.check(body);
-    const records = bodies.map((body, index) => ({ body, sequence: first + index }));
-    return { sink, records, executions, bytes: payload.length };
   }
 
-  async #write(chunks: readonly Chunk[]): Promise<BatchOutcome> {
+  async #write(records: readonly PlacedRecord[]): Promise<void> {
     const began = performance.now();
-    const outcome = await this.#batchWriter.write(chunks);
-    this.#committed(chunks, outcome, performance.now() - began);
-    return outcome;
+    const outcome = await this.#batchWriter.write(bySink(records));
+    this.#committed(records, outcome, performance.now() - began);
   }
 
-  #committed(chunks: readonly Chunk[], outcome: BatchOutcome, durationMs: number): void {
-    const records = chunks.reduce((sum, chunk) => sum + chunk.records.length, 0);
-    const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
+  #committed(written: readonly PlacedRecord[], outcome: BatchOutcome, durationMs: number): void {
+    const records = written.length;
+    const bytes = written.reduce((sum, { body }) => sum + body.length, 0);
     for (const [name, count] of Object.entries({ ...outcome, batches: 1, records, bytes })) {
       this.#stats[name as keyof WriterStats] += count;
     }
@@ -278,9 +275,15 @@ class ChunkWorker extends Worker<ChunkJob, void> {
   }
 }
 
-/** A name out of a job that anybody may have made: told only if it is one. */
-function named(name: unknown): string {
-  return typeof name === 'string' && /^[\w.$-]{1,128}$/.test(name) ? name : '(not a name)';
+function bySink(records: readonly PlacedRecord[]): SinkRecords[] {
+  const groups = new Map<Sink, PlacedRecord[]>();
+  for (const record of records) {
+    const { sink } = record.origin;
+    const group = groups.get(sink);
+    if (group) group.push(record);
+    else groups.set(sink, [record]);
+  }
+  return [...groups].map(([sink, ofSink]) => ({ sink, records: ofSink }));
 }
 
 /** Whether it settled, in whichever way, within the time. */

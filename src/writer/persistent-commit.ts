@@ -18,9 +18,11 @@ export class NotCommitted extends Error {
   }
 }
 
-export interface PersistentCommitOptions<Item, Outcome> {
+export interface PersistentCommitOptions<Item> {
   /** Writes the items in one transaction. */
-  write: (items: readonly Item[]) => Promise<Outcome>;
+  write: (items: readonly Item[]) => Promise<unknown>;
+  /** The item that the failure is due to, where it tells. */
+  culprit?: (error: DatabaseError) => Item | undefined;
   /** Creates the tables; called where they are missing. */
   createSchema: () => Promise<void>;
   logger: Logger;
@@ -28,33 +30,32 @@ export interface PersistentCommitOptions<Item, Outcome> {
   signal: AbortSignal;
 }
 
+/** An item that PostgreSQL refuses for good. */
+export interface Refusal<Item> {
+  readonly item: Item;
+  readonly error: DatabaseError;
+}
+
 /**
  * Commits a batch whatever it takes (promise P6): failures of the server are waited out, with the batch kept in memory and
- * its jobs' locks renewed by BullMQ; what PostgreSQL refuses for good is isolated by halving, and the rest commits (P5).
- * Each item's result is the outcome of the transaction it was part of; the first item of one carries it, the others `undefined`.
+ * its jobs' locks renewed by BullMQ; what PostgreSQL refuses for good is isolated, and the rest commits (P5).
+ * @returns what was refused
+ * @throws NotCommitted when it is told to give up; some of the items may be committed then
  */
-export async function commitPersistently<Item, Outcome>(
+export async function commitPersistently<Item>(
   items: readonly Item[],
-  options: PersistentCommitOptions<Item, Outcome>,
-): Promise<PromiseSettledResult<Outcome | undefined>[]> {
+  options: PersistentCommitOptions<Item>,
+): Promise<Refusal<Item>[]> {
   const { write, createSchema, logger, signal } = options;
-  const rejected = (reason: unknown) => items.map(() => ({ status: 'rejected' as const, reason }));
   for (let attempt = 0; ; attempt++) {
-    if (signal.aborted) return rejected(new NotCommitted());
+    if (signal.aborted) throw new NotCommitted();
     try {
-      const outcome = await write(items);
+      await write(items);
       if (attempt > 0) logger.info({ attempts: attempt + 1 }, 'batch committed after retries');
-      return items.map((_, index) => ({ status: 'fulfilled', value: index === 0 ? outcome : undefined }));
+      return [];
     } catch (error) {
       const failure = error instanceof DatabaseError ? classifyFailure(error) : 'unknown';
-      if (failure === 'record') {
-        if (items.length === 1) return rejected(error);
-        const middle = items.length >> 1;
-        return [
-          ...(await commitPersistently(items.slice(0, middle), options)),
-          ...(await commitPersistently(items.slice(middle), options)),
-        ];
-      }
+      if (failure === 'record') return isolate(items, error as DatabaseError, options);
       if (attempt === 0 || failure === 'unknown') logHeldBatch(logger, failure, error, items.length);
       if (failure === 'missing-schema')
         await createSchema().catch((cause) => logSchemaFailure(logger, cause));
@@ -63,14 +64,36 @@ export async function commitPersistently<Item, Outcome>(
   }
 }
 
+/**
+ * Commits what is not refused. Where the failure names its item, what is before it passed and what is behind it is unknown;
+ * else all is unknown. What is unknown is halved: one bad item of 4,000 costs 3 transactions more or, without a name,
+ * about 24; and where all are bad, the effort stays below n log n.
+ */
+async function isolate<Item>(
+  items: readonly Item[],
+  error: DatabaseError,
+  options: PersistentCommitOptions<Item>,
+): Promise<Refusal<Item>[]> {
+  if (items.length === 1) return [{ item: items[0] as Item, error }];
+  const culprit = options.culprit?.(error);
+  const at = culprit === undefined ? -1 : items.indexOf(culprit);
+  const refused: Refusal<Item>[] = at < 0 ? [] : [{ item: items[at] as Item, error }];
+  const unknown = items.slice(at + 1);
+  const middle = unknown.length >> 1;
+  for (const part of [items.slice(0, Math.max(0, at)), unknown.slice(0, middle), unknown.slice(middle)]) {
+    if (part.length > 0) refused.push(...(await commitPersistently(part, options)));
+  }
+  return refused;
+}
+
 function backoff(failure: Exclude<FailureClass, 'record'>, attempt: number): number {
   const { first, max } = RETRY_MS[failure];
   const full = Math.min(max, first * 2 ** Math.min(attempt, 20));
   return full / 2 + (Math.random() * full) / 2;
 }
 
-function logHeldBatch(logger: Logger, failure: FailureClass, error: unknown, chunks: number): void {
-  const about = { failure, chunks, ...describe(error) };
+function logHeldBatch(logger: Logger, failure: FailureClass, error: unknown, records: number): void {
+  const about = { failure, records, ...describe(error) };
   if (failure === 'transient') logger.warn(about, 'batch not committed; held and tried again');
   else logger.error(about, 'batch not committed and somebody has to act; held and tried again');
 }

@@ -1,3 +1,4 @@
+import { DatabaseError } from '../errors.js';
 import type { Database, PgClient } from '../postgres/database.js';
 
 /** A record as a batch holds it: its sequence and the bytes that its sink understands. */
@@ -14,9 +15,26 @@ export interface BatchOutcome {
   deleted: number;
 }
 
+/** PostgreSQL refused the batch because of this record, so much is known from the line of the COPY. */
+export class RecordRefusedError extends DatabaseError {
+  constructor(
+    readonly record: WriteRecord,
+    { message, sqlState, cause }: DatabaseError,
+  ) {
+    super(message, sqlState, { cause });
+  }
+}
+
 /** The records of one batch, folded and encoded, before a connection is taken. */
 export interface StagedRecords {
+  /** @throws RecordRefusedError where COPY names the line; what PostgreSQL throws otherwise */
   apply(client: PgClient): Promise<BatchOutcome>;
+}
+
+/** The names by which people know a record. */
+export interface RecordIdentity {
+  readonly id: string;
+  readonly executionId: string;
 }
 
 /** What knows one family of tables: its staging columns and its merge. */
@@ -31,5 +49,7 @@ export interface Sink {
   migrate(database: Database): Promise<void>;
   /** @throws InvalidChunkError if the body is not of this sink. */
   check(body: Buffer): void;
+  /** Whose record a checked body is. */
+  identify(body: Buffer): RecordIdentity;
   stage(records: readonly WriteRecord[]): StagedRecords;
 }

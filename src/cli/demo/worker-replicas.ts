@@ -6,7 +6,15 @@ import type { WorkerMessage, WorkerRequest } from '../../../workers/checkpoint-w
 import type { WriterStats } from '../../writer/checkpoint-writer.js';
 import { CommandError, note } from '../command.js';
 
-const NOTHING: WriterStats = { batches: 0, records: 0, bytes: 0, committed: 0, superseded: 0, deleted: 0 };
+const NOTHING: WriterStats = {
+  batches: 0,
+  records: 0,
+  bytes: 0,
+  committed: 0,
+  superseded: 0,
+  deleted: 0,
+  deadLettered: 0,
+};
 /** A worker that does not end by then is killed; that loses nothing. */
 const STOP_TIMEOUT_MS = 15_000;
 

@@ -1,0 +1,43 @@
+import { DeadLetteredError } from '../errors.js';
+import type { RedisConnection } from '../redis/connection.js';
+import {
+  type DeadLetterRecord,
+  deadLettersBySequence,
+  deadLettersOfExecution,
+  type SequenceRange,
+} from '../redis/dead-letter-queue.js';
+import { before } from '../redis/deadline.js';
+import type { QueueKeys } from '../redis/queue-keys.js';
+import { untilDeadline } from '../redis/retry.js';
+
+const TIMEOUT_MS = 5000;
+const DOING = 'reading the dead letters';
+
+/** Finds the dead letters among what a store has saved. All throw QueueUnavailableError without Redis. */
+export class DeadLetterLookup {
+  constructor(
+    private readonly connection: RedisConnection,
+    private readonly keys: QueueKeys,
+  ) {}
+
+  bySequence(ranges: readonly SequenceRange[]): Promise<DeadLetterRecord[]> {
+    return this.#read(() => deadLettersBySequence(this.connection.client, this.keys, ranges));
+  }
+
+  ofExecution(executionId: string): Promise<DeadLetterRecord[]> {
+    return this.#read(() => deadLettersOfExecution(this.connection.client, this.keys, executionId));
+  }
+
+  #read(read: () => Promise<DeadLetterRecord[]>): Promise<DeadLetterRecord[]> {
+    const deadline = Date.now() + TIMEOUT_MS;
+    return untilDeadline(
+      () => deadline,
+      () => before(deadline, read(), DOING),
+      DOING,
+    );
+  }
+}
+
+export function deadLettered({ deadLetterId, job }: DeadLetterRecord): DeadLetteredError {
+  return new DeadLetteredError({ ...job, deadLetterId });
+}

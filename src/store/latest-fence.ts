@@ -1,0 +1,79 @@
+import { InvalidConfigError } from '../errors.js';
+import type { DeadLetterRecord } from '../redis/dead-letter-queue.js';
+import type { ReadOptions } from './checkpoint-store.js';
+import type { CheckpointTable, StoredCheckpoint } from './checkpoint-table.js';
+import type { CommitWatcher } from './commit-watcher.js';
+import { type DeadLetterLookup, deadLettered } from './dead-letter-lookup.js';
+
+export const DEFAULT_READ_TIMEOUT_MS = 10_000;
+
+/** Reads what `read` finds, and `id` says of which checkpoint alone, if not of all of the execution. */
+export interface FencedRead {
+  readonly executionId: string;
+  readonly id?: string;
+  readonly read: () => Promise<StoredCheckpoint | undefined>;
+}
+
+/**
+ * Reads of the latest: they wait until every save of the execution that was acknowledged before is committed, and throw where
+ * the newest of them cannot be, for what is stored is then an older state.
+ */
+export class LatestFence {
+  constructor(
+    private readonly watcher: CommitWatcher,
+    private readonly deadLetters: DeadLetterLookup,
+    private readonly table: CheckpointTable,
+    /** The error of a job that is kept among the failed ones. */
+    private readonly refusal: (jobId: string) => Promise<Error>,
+  ) {}
+
+  /**
+   * Waits, if the options say so, for what is acknowledged.
+   * @returns whether any of the execution may be among the dead letters
+   * @throws PendingWritesTimeoutError, QueueUnavailableError, WriteRefusedError, InvalidConfigError
+   */
+  async pass(
+    executionId: string,
+    { consistency = 'committed', timeoutMs = DEFAULT_READ_TIMEOUT_MS }: ReadOptions,
+  ): Promise<boolean> {
+    if (consistency === 'committed') return false;
+    if (consistency !== 'latest') {
+      throw new InvalidConfigError('consistency', "must be 'committed' or 'latest'");
+    }
+    if (!(timeoutMs >= 0)) throw new InvalidConfigError('timeoutMs', 'must be a number of at least 0');
+    const deadline = Date.now() + timeoutMs;
+    const { jobIds, deadLetters } = await this.watcher.pending(executionId, timeoutMs);
+    if (jobIds.length === 0) return deadLetters;
+    const [refused] = await this.watcher.whenEnded(jobIds, Math.max(0, deadline - Date.now()));
+    // A read without what was refused would give an older state for the latest.
+    if (refused) throw await this.refusal(refused);
+    // Of what was waited for, some may have become dead letters.
+    return true;
+  }
+
+  /** @throws DeadLetteredError where a newer save than what was read is among the dead letters; as `pass` */
+  async read(
+    { executionId, id, read }: FencedRead,
+    options: ReadOptions,
+  ): Promise<StoredCheckpoint | undefined> {
+    const maybeRefused = await this.pass(executionId, options);
+    const found = await read();
+    if (!maybeRefused) return found;
+    const [newest] = (await this.unresolved(executionId))
+      .filter(({ job }) => (id === undefined || job.id === id) && job.sequence > (found?.sequence ?? 0))
+      .sort((a, b) => b.job.sequence - a.job.sequence);
+    if (newest) throw deadLettered(newest);
+    return found;
+  }
+
+  /** The dead letters of an execution that no delete has made void. */
+  async unresolved(executionId: string): Promise<DeadLetterRecord[]> {
+    const letters = await this.deadLetters.ofExecution(executionId);
+    if (letters.length === 0) return [];
+    const outcomes = await this.table.outcomes(letters.map(({ job }) => ({ ...job, version: HIGHEST })));
+    return letters.filter((_, index) => outcomes[index] !== 'deleted');
+  }
+}
+
+/** A version that nothing stored is above: only a delete counts here, for the order of versions is not that of time. */
+const HIGHEST = Number.POSITIVE_INFINITY;

@@ -1,0 +1,59 @@
+import type { Job } from 'bullmq';
+import type { Cluster, Redis } from 'ioredis';
+import { type ChunkJob, decodeChunk, parseJobId } from '../chunk.js';
+import { InvalidChunkError, MisroutedChunkError } from '../errors.js';
+import type { QueueKeys } from '../redis/queue-keys.js';
+import type { RecordOrigin } from './dead-letter-writer.js';
+import type { Sink, WriteRecord } from './sink.js';
+
+/** A record with the job that it came in. */
+export interface PlacedRecord extends WriteRecord {
+  readonly origin: RecordOrigin;
+}
+
+/** A chunk in a writer's hands. */
+export interface Chunk {
+  readonly records: PlacedRecord[];
+  /** The executions with a pending mark for it. */
+  readonly executions: string[];
+  readonly bytes: number;
+}
+
+/** Turns jobs into chunks, and trusts none of them: anybody may have put it into the queue. */
+export class ChunkReader {
+  constructor(
+    private readonly client: Redis | Cluster,
+    private readonly keys: QueueKeys,
+    private readonly sinks: ReadonlyMap<string, Sink>,
+  ) {}
+
+  /** @throws InvalidChunkError if nobody can read it, MisroutedChunkError if another writer might */
+  async read(job: Job<ChunkJob, void>): Promise<Chunk> {
+    const { firstSequence, replays } = parseJobId(job.id);
+    const sink = this.#sinkOf(job);
+    const jobId = job.id as string;
+    const payload = await this.client.getBuffer(this.keys.payloadPrefix + jobId);
+    if (!payload) throw new InvalidChunkError('its payload is gone from Redis');
+    const { executions, bodies } = decodeChunk(payload);
+    for (const body of bodies) sink.check(body);
+    const origin: RecordOrigin = { jobId, replays, sink, firstFailedAt: job.data.firstFailedAt };
+    const records = bodies.map((body, index) => ({ body, sequence: firstSequence + index, origin }));
+    return { records, executions, bytes: payload.length };
+  }
+
+  #sinkOf(job: Job<ChunkJob, void>): Sink {
+    const { sink: name, target } = job.data ?? {};
+    if (typeof name !== 'string') throw new InvalidChunkError('the job names no sink');
+    const sink = this.sinks.get(name);
+    if (!sink) throw new MisroutedChunkError(`no sink ${named(name)} in this worker`);
+    if (sink.target !== target) {
+      throw new MisroutedChunkError(`it is for table ${named(target)}, this worker writes ${sink.target}`);
+    }
+    return sink;
+  }
+}
+
+/** A name out of a job that anybody may have made: told only if it is one. */
+function named(name: unknown): string {
+  return typeof name === 'string' && /^[\w.$-]{1,128}$/.test(name) ? name : '(not a name)';
+}
