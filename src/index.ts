@@ -13,6 +13,7 @@ export {
   QueueUnavailableError,
   SaveLostError,
   SchemaMismatchError,
+  VersionConflictError,
   WriteRefusedError,
 } from './errors.js';
 export type { Logger } from './logger.js';
@@ -24,6 +25,7 @@ export type {
   CommitOutcome,
   ListOptions,
   ReadOptions,
+  SaveBatchOptions,
   SaveOptions,
   SaveReceipt,
 } from './store/checkpoint-store.js';

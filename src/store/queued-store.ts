@@ -3,6 +3,7 @@ import {
   type CheckpointInput,
   type SerializedCheckpoint,
   serializeCheckpoint,
+  serializeSuccessor,
 } from '../checkpoint.js';
 import {
   ClosedError,
@@ -19,7 +20,6 @@ import { checkLimits, type Enqueued, limitsOf, type ProducerLimits } from '../pr
 import { Producer } from '../producer/producer.js';
 import { RedisConnection } from '../redis/connection.js';
 import { queueKeys } from '../redis/queue-keys.js';
-import { BatchWriter } from '../writer/batch-writer.js';
 import { CheckpointRow } from '../writer/checkpoint-row.js';
 import { CheckpointSink } from '../writer/checkpoint-sink.js';
 import type { PipelineOptions } from '../writer/pipeline-options.js';
@@ -29,13 +29,14 @@ import type {
   CommitOutcome,
   ListOptions,
   ReadOptions,
+  SaveBatchOptions,
   SaveOptions,
   SaveReceipt,
 } from './checkpoint-store.js';
 import { CheckpointTable } from './checkpoint-table.js';
 import { CommitWatcher } from './commit-watcher.js';
+import { DirectWrites } from './direct-writes.js';
 import { OutcomeReader } from './outcome-reader.js';
-import { directReceipt } from './postgres-store.js';
 
 export interface QueuedCheckpointStoreOptions extends PipelineOptions, Partial<ProducerLimits> {
   /** A checkpoint with more bytes than this does not travel through Redis but straight to PostgreSQL. Default 1 MiB. */
@@ -67,8 +68,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
   readonly #connection: RedisConnection;
   readonly #producer: Producer;
   readonly #table: CheckpointTable;
-  readonly #sink: CheckpointSink;
-  readonly #writer: BatchWriter;
+  readonly #direct: DirectWrites;
   readonly #watcher: CommitWatcher;
   readonly #outcomes: OutcomeReader;
   readonly #acknowledged: AcknowledgedJobs;
@@ -92,22 +92,29 @@ export class QueuedCheckpointStore implements CheckpointStore {
     const names = tableNames(options);
     const keys = queueKeys(options);
     this.#jobPrefix = keys.jobPrefix;
-    this.#sink = new CheckpointSink(names);
+    const sink = new CheckpointSink(names);
     this.#database = new Database(options.postgres, { logger: this.#logger });
     this.#table = new CheckpointTable(this.#database, names);
-    this.#writer = new BatchWriter(this.#database);
     this.#connection = new RedisConnection(options.redis, 'commands', this.#logger);
     this.#producer = new Producer({
       ...limits,
       connection: this.#connection,
       keys,
-      sink: this.#sink.name,
-      target: this.#sink.target,
+      sink: sink.name,
+      target: sink.target,
       failFast: onQueueUnavailable === 'write-through',
       logger: this.#logger,
     });
     this.#watcher = new CommitWatcher(this.#connection, keys);
     this.#outcomes = new OutcomeReader(this.#table);
+    this.#direct = new DirectWrites({
+      producer: this.#producer,
+      database: this.#database,
+      table: this.#table,
+      sink,
+      outcomes: this.#outcomes,
+      withoutRedis: onQueueUnavailable === 'write-through',
+    });
     this.#acknowledged = new AcknowledgedJobs((jobIds) => this.#watcher.ended(jobIds));
   }
 
@@ -119,11 +126,14 @@ export class QueuedCheckpointStore implements CheckpointStore {
   /**
    * Resolves when Redis holds the checkpoint, with `ack: 'committed'` when PostgreSQL does.
    * @throws InvalidCheckpointError, BackpressureError, QueueUnavailableError, ClosedError; WriteRefusedError for
-   *   `ack: 'committed'`, DatabaseError for writes that bypass the queue
+   *   `ack: 'committed'`, DatabaseError for writes that bypass the queue; VersionConflictError with `expectedVersion`
    */
   async save(checkpoint: CheckpointInput, options: SaveOptions = {}): Promise<SaveReceipt> {
     this.#assertOpen();
-    const receipt = await this.#save(serializeCheckpoint(checkpoint));
+    const { expectedVersion } = options;
+    const receipt = await (expectedVersion === undefined
+      ? this.#save(serializeCheckpoint(checkpoint))
+      : this.#direct.compareAndSave(serializeSuccessor(checkpoint, expectedVersion), expectedVersion));
     if (options.ack === 'committed') await receipt.committed();
     return receipt;
   }
@@ -134,7 +144,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
    */
   async saveBatch(
     checkpoints: readonly CheckpointInput[],
-    options: SaveOptions = {},
+    options: SaveBatchOptions = {},
   ): Promise<SaveReceipt[]> {
     this.#assertOpen();
     const serialized = checkpoints.map(serializeCheckpoint);
@@ -217,35 +227,13 @@ export class QueuedCheckpointStore implements CheckpointStore {
   async #save(checkpoint: SerializedCheckpoint): Promise<SaveReceipt> {
     const row = new CheckpointRow(checkpoint);
     try {
-      if (row.byteLength > (this.#options.maxQueuedBytes as number)) {
-        return await this.#producer.holding(row.byteLength, () => this.#saveOversize(row));
-      }
+      if (row.byteLength > (this.#options.maxQueuedBytes as number)) return await this.#direct.oversize(row);
       return this.#receipt(checkpoint, await this.#producer.enqueue(row));
     } catch (error) {
       if (!(error instanceof QueueUnavailableError) || this.#options.onQueueUnavailable === 'reject')
         throw error;
-      const [write] = await this.#producer.holding(row.byteLength, () =>
-        this.#table.write([checkpoint], this.#producer.lastSequence),
-      );
-      if (!write) throw error;
-      this.#producer.sawSequence(write.sequence);
-      return directReceipt(checkpoint.id, write);
+      return this.#direct.writeThrough(row);
     }
-  }
-
-  async #saveOversize(row: CheckpointRow): Promise<SaveReceipt> {
-    const { id, executionId, version } = row.checkpoint;
-    const sequence = await this.#producer.nextSequenceInOrder();
-    const write = () =>
-      this.#writer.write([{ sink: this.#sink, records: [{ sequence, body: row.toBuffer() }] }]);
-    const { committed, deleted } = await this.#table.creatingTables(write);
-    const [outcome] =
-      committed > 0
-        ? (['committed'] as const)
-        : deleted > 0
-          ? (['deleted'] as const)
-          : [await this.#outcomes.read({ id, executionId, version, sequence })];
-    return { id, sequence, committed: async () => outcome as CommitOutcome };
   }
 
   #receipt({ id, executionId, version }: SerializedCheckpoint, { jobId, sequence }: Enqueued): SaveReceipt {
