@@ -77,6 +77,24 @@ export function serializeCheckpoint(input: CheckpointInput): SerializedCheckpoin
   };
 }
 
+/**
+ * As `serializeCheckpoint`, for a save that replaces exactly `expectedVersion`: `version` defaults to the one after it.
+ * @throws InvalidCheckpointError naming the field; a version below `expectedVersion` could not replace it
+ */
+export function serializeSuccessor(input: CheckpointInput, expectedVersion: number): SerializedCheckpoint {
+  const checkpoint = serializeCheckpoint(input);
+  const { id, version } = checkpoint;
+  const expected = validVersion(expectedVersion, id, 'expectedVersion');
+  if (input.version === undefined || input.version === null) {
+    if (expected === MAX_VERSION) {
+      throw new InvalidCheckpointError('expectedVersion', 'is the last version: none comes after it', id);
+    }
+    return { ...checkpoint, version: expected + 1 };
+  }
+  if (version < expected) throw new InvalidCheckpointError('version', 'is below expectedVersion', id);
+  return checkpoint;
+}
+
 /** The reverse of `serializeCheckpoint`: values that share nothing with what was saved. */
 export function deserializeCheckpoint(row: SerializedCheckpoint): Checkpoint {
   return {
@@ -143,12 +161,12 @@ function validTimestamp(value: unknown, id: string): Date {
   return new Date(time);
 }
 
-function validVersion(value: unknown, id: string): number {
+function validVersion(value: unknown, id: string, field = 'version'): number {
   if (typeof value !== 'number' || !Number.isInteger(value)) {
-    throw new InvalidCheckpointError('version', 'must be a whole number', id);
+    throw new InvalidCheckpointError(field, 'must be a whole number', id);
   }
   if (value < 0 || value > MAX_VERSION) {
-    throw new InvalidCheckpointError('version', `must be from 0 to ${MAX_VERSION}`, id);
+    throw new InvalidCheckpointError(field, `must be from 0 to ${MAX_VERSION}`, id);
   }
   return value;
 }

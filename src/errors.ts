@@ -41,6 +41,22 @@ export class CheckpointNotFoundError extends CheckpointQueueError {
   }
 }
 
+/** The version that is stored is not the one that the save expected. Nothing was written. */
+export class VersionConflictError extends CheckpointQueueError {
+  constructor(
+    readonly id: string,
+    readonly expectedVersion: number,
+    /** Undefined where nothing is stored. */
+    readonly actualVersion: number | undefined,
+  ) {
+    super(
+      'VERSION_CONFLICT',
+      `Checkpoint ${JSON.stringify(id)} was expected at version ${expectedVersion}: ` +
+        (actualVersion === undefined ? 'nothing is stored' : `version ${actualVersion} is stored`),
+    );
+  }
+}
+
 /** A limit is reached: of this producer's memory, or of the queue's depth. Nothing was queued; try again later. */
 export class BackpressureError extends CheckpointQueueError {
   constructor(

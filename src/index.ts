@@ -14,6 +14,7 @@ export {
   QueueUnavailableError,
   SaveLostError,
   SchemaMismatchError,
+  VersionConflictError,
   WriteRefusedError,
 } from './errors.js';
 export type { Logger } from './logger.js';
@@ -25,17 +26,17 @@ export type {
   CommitOutcome,
   ListOptions,
   ReadOptions,
+  SaveBatchOptions,
   SaveOptions,
   SaveReceipt,
 } from './store/checkpoint-store.js';
+export type { EmbeddedWriterOptions } from './store/embedded-writer.js';
 export { MemoryCheckpointStore } from './store/memory-store.js';
 export { PostgresCheckpointStore, type PostgresCheckpointStoreOptions } from './store/postgres-store.js';
-export { QueuedCheckpointStore, type QueuedCheckpointStoreOptions } from './store/queued-store.js';
-export {
-  type BatchEvent,
-  CheckpointWriter,
-  type WriterStats,
-} from './writer/checkpoint-writer.js';
+export type { QueuedCheckpointStoreOptions } from './store/queued-options.js';
+export { QueuedCheckpointStore } from './store/queued-store.js';
+export type { BatchEvent, WriterStats } from './writer/batch-committer.js';
+export { CheckpointWriter } from './writer/checkpoint-writer.js';
 export type { PipelineOptions } from './writer/pipeline-options.js';
 export type { BatchOutcome, RecordIdentity, Sink, StagedRecords, WriteRecord } from './writer/sink.js';
 export type { CheckpointWriterOptions } from './writer/writer-options.js';

@@ -5,8 +5,9 @@ import {
   type EncodableRecord,
   encodeChunk,
   executionsOf,
-  firstSequenceOf,
   jobIdOf,
+  parseJobId,
+  replayJobIdOf,
 } from '../src/chunk.js';
 import { InvalidChunkError } from '../src/index.js';
 
@@ -85,8 +86,15 @@ describe('chunk', () => {
   });
 
   it('carries the first sequence in the job id', () => {
-    fc.assert(fc.property(fc.maxSafeNat(), (first) => firstSequenceOf(jobIdOf(first)) === first));
+    fc.assert(fc.property(fc.maxSafeNat(), (first) => parseJobId(jobIdOf(first)).firstSequence === first));
     expect(jobIdOf(1732446000000000)).toBe('w-1732446000000000');
+  });
+
+  it('carries the sequence and the number of the replay in the job id of a replay', () => {
+    expect(parseJobId(replayJobIdOf(1732446000000000, 3))).toEqual({
+      firstSequence: 1732446000000000,
+      replays: 3,
+    });
   });
 
   it.each([
@@ -99,8 +107,12 @@ describe('chunk', () => {
     'w-9007199254740993',
     'w-12345678901234567',
     'x-1',
+    'd-1',
+    'w-1-1',
+    'r-1',
+    'r-1-',
     'w-1 ',
   ])('finds no sequence in the job id %j', (jobId) => {
-    expect(() => firstSequenceOf(jobId)).toThrow(InvalidChunkError);
+    expect(() => parseJobId(jobId)).toThrow(InvalidChunkError);
   });
 });

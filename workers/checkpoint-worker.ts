@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { type ConnectedConfig, loadConfig, withServices } from '../src/config.js';
 import { CheckpointQueueError } from '../src/errors.js';
-import { CheckpointWriter, type WriterStats } from '../src/writer/checkpoint-writer.js';
+import type { WriterStats } from '../src/writer/batch-committer.js';
+import { CheckpointWriter } from '../src/writer/checkpoint-writer.js';
 
 /** What a worker tells a parent that started it with an IPC channel: when it takes jobs, and what it has written. */
 export type WorkerMessage = { type: 'ready' } | { type: 'stats'; stats: WriterStats };

@@ -24,6 +24,12 @@ export interface CheckpointTableSql {
   readonly removeBuried: Readonly<Record<Scope, string>>;
   /** $1 to $7: columns as arrays, $8: places in the batch, $9: sequence must be above. Returns id, sequence, stored. */
   readonly upsertNow: string;
+  /** $1 to $7: columns, $8: sequence from Redis, or null for this server's clock, $9: it must be above. Writes if nothing or version 0 is stored. Returns the sequence written. */
+  readonly writeFirst: string;
+  /** As `writeFirst`, if version $10 is stored; never inserts. */
+  readonly writeSuccessor: string;
+  /** $1 id. */
+  readonly version: string;
   readonly load: string;
   readonly latest: string;
   /** $1 ids, $2 execution ids: what became of queued records. Returns id, version and sequence of the stored row, and the fence of each, in the order given. */
@@ -83,6 +89,14 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
     .join(', ');
   const clock = '(extract(epoch FROM clock_timestamp()) * 1000000)::bigint';
 
+  const assignNow = assign.replace(
+    'write_seq = excluded.write_seq',
+    'write_seq = greatest(excluded.write_seq, t.write_seq + 1)',
+  );
+  const givenSequence = `greatest(coalesce($8::bigint, ${clock}), $9::bigint + 1, (
+        SELECT max(d.fence) + 1 FROM ${tombstones} d
+         WHERE d.scope = 'checkpoint' AND d.key = $1 OR d.scope = 'execution' AND d.key = $2))`;
+
   const removeBuried = (scope: Scope, rows: string) => `
     WITH removed AS (DELETE FROM ${checkpoints} WHERE ${rows})
     UPDATE ${tombstones} SET settled = true WHERE scope = '${scope}' AND key = $1 AND fence = $2`;
@@ -141,15 +155,25 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
         INSERT INTO ${checkpoints} AS t (${COLUMNS})
         SELECT id, execution_id, node_name, state::jsonb, metadata::jsonb, timestamp::timestamptz, version, write_seq
           FROM input ORDER BY id COLLATE "C"
-        ON CONFLICT (id) DO UPDATE SET ${assign.replace(
-          'write_seq = excluded.write_seq',
-          'write_seq = greatest(excluded.write_seq, t.write_seq + 1)',
-        )}
+        ON CONFLICT (id) DO UPDATE SET ${assignNow}
         WHERE t.version <= excluded.version
         RETURNING id, write_seq
       )
       SELECT input.id, coalesce(stored.write_seq, input.write_seq) AS sequence, stored.id IS NOT NULL AS stored
         FROM input LEFT JOIN stored USING (id)`,
+    // Both compare with the row as it is when they have locked it, whatever their snapshot. An INSERT for all versions would
+    // bring back a row that was deleted meanwhile.
+    writeFirst: `
+      INSERT INTO ${checkpoints} AS t (${COLUMNS})
+      VALUES ($1::text, $2::text, $3::text, $4::jsonb, $5::jsonb, $6::timestamptz, $7::integer, ${givenSequence})
+      ON CONFLICT (id) DO UPDATE SET ${assignNow} WHERE t.version = 0
+      RETURNING write_seq AS sequence`,
+    writeSuccessor: `
+      UPDATE ${checkpoints} AS t SET execution_id = $2::text, node_name = $3::text, state = $4::jsonb, metadata = $5::jsonb,
+        timestamp = $6::timestamptz, version = $7::integer, write_seq = greatest(${givenSequence}, t.write_seq + 1)
+      WHERE id = $1::text AND version = $10::integer
+      RETURNING write_seq AS sequence`,
+    version: `SELECT version FROM ${checkpoints} WHERE id = $1`,
     load: `${SELECT} FROM ${checkpoints} WHERE id = $1`,
     latest: `${SELECT} FROM ${checkpoints} WHERE execution_id = $1 ORDER BY ${POSITION_DESC} LIMIT 1`,
     fates: `

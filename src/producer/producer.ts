@@ -71,9 +71,7 @@ export class Producer {
    */
   async enqueue(record: EncodableRecord): Promise<Enqueued> {
     if (this.#closed) throw new ClosedError('producer');
-    if (this.#options.failFast && this.#unavailable && !this.#options.connection.ready) {
-      throw new QueueUnavailableError('Redis is away');
-    }
+    this.#assertNotAway();
     const acknowledged = this.#gathering.add(record);
     this.#scheduleDispatch();
     return acknowledged;
@@ -81,12 +79,20 @@ export class Producer {
 
   /**
    * A sequence for a save that bypasses the queue: above those of all saves before it, acknowledged or not.
-   * @throws QueueUnavailableError
+   * @throws QueueUnavailableError at the deadline; with `failFast` at once while Redis is known to be away
    */
-  nextSequenceInOrder(): Promise<number> {
+  async nextSequenceInOrder(): Promise<number> {
+    this.#assertNotAway();
     // One connection, so what is sent first is numbered first.
     this.#dispatch(Number.POSITIVE_INFINITY);
-    return this.nextSequence();
+    try {
+      const sequence = await this.nextSequence();
+      this.#unavailable = false;
+      return sequence;
+    } catch (error) {
+      if (error instanceof QueueUnavailableError) this.#giveUpConnection();
+      throw error;
+    }
   }
 
   /** Counts the bytes of a save that bypasses the queue as pending while it works. @throws BackpressureError */
@@ -170,8 +176,7 @@ export class Producer {
     } catch (error) {
       for (const { reject } of chunk) reject(error);
       if (error instanceof QueueUnavailableError) {
-        this.#unavailable = true;
-        this.#options.connection.reset();
+        this.#giveUpConnection();
         // What gathered meanwhile would wait for the same Redis, one chunk after the other, beyond its deadlines.
         this.#gathering.rejectAll(error);
       }
@@ -224,6 +229,17 @@ export class Producer {
       }
     };
     return untilDeadline(deadline, add, 'enqueueing');
+  }
+
+  #assertNotAway(): void {
+    if (this.#options.failFast && this.#unavailable && !this.#options.connection.ready) {
+      throw new QueueUnavailableError('Redis is away');
+    }
+  }
+
+  #giveUpConnection(): void {
+    this.#unavailable = true;
+    this.#options.connection.reset();
   }
 
   async #waitForRoom(): Promise<void> {

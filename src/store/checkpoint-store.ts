@@ -9,7 +9,7 @@ import { InvalidCheckpointError } from '../errors.js';
 export interface CheckpointStore {
   /**
    * Saves a checkpoint, or saves it again: the highest version of an id wins, then the latest save.
-   * @throws InvalidCheckpointError naming the field
+   * @throws InvalidCheckpointError naming the field; VersionConflictError with `expectedVersion`
    */
   save(checkpoint: CheckpointInput, options?: SaveOptions): Promise<SaveReceipt>;
   /** @throws CheckpointNotFoundError */
@@ -29,7 +29,20 @@ export interface CheckpointStore {
 export interface SaveOptions {
   /** `queued` (default): return when the save is acknowledged; `committed`: when PostgreSQL has it. */
   ack?: 'queued' | 'committed';
+  /**
+   * Save only if the stored version of this id is exactly this one, 0 to 2,147,483,647; nothing stored counts as version 0.
+   * Otherwise VersionConflictError, and nothing is written. `version` then defaults to the one after it and must not be
+   * below it; give none, or a higher one, so that of several savers who expect the same version one wins.
+   *
+   * Such a save goes straight to PostgreSQL, whatever its size, and is committed when `save` returns. What PostgreSQL holds
+   * is compared: a save that still waits in a queue is not seen (read with `consistency: 'latest'` first), and replaces this
+   * one when it arrives if its version is higher.
+   */
+  expectedVersion?: number;
 }
+
+/** Of a batch, whose saves stand each for itself, no version is compared: save those one by one. */
+export type SaveBatchOptions = Omit<SaveOptions, 'expectedVersion'> & { expectedVersion?: never };
 
 export type CommitOutcome = 'committed' | 'superseded' | 'deleted';
 

@@ -4,7 +4,7 @@ import {
   type SerializedCheckpoint,
   validName,
 } from '../checkpoint.js';
-import { CheckpointNotFoundError, DatabaseError } from '../errors.js';
+import { CheckpointNotFoundError, DatabaseError, VersionConflictError } from '../errors.js';
 import {
   type CheckpointTableSql,
   checkpointOfRow,
@@ -27,6 +27,8 @@ import { Gathered } from './gathered.js';
 
 /** Deletes wait for batches for most of their time: two rounds keep it short and take few connections. */
 const MAX_REMOVAL_ROUNDS = 2;
+/** Comparisons in one save while others keep changing the version back to the expected one; a trigger may suppress writes for good. */
+const MAX_COMPARISONS = 5;
 
 /** A checkpoint as it is stored; its sequence is 0 where another program wrote it. */
 export interface StoredCheckpoint {
@@ -119,6 +121,36 @@ export class CheckpointTable {
       const stored = written === checkpoint && row?.stored === 't';
       return { sequence, outcome: stored ? 'committed' : 'superseded' };
     });
+  }
+
+  /**
+   * Writes exactly if the stored version is the expected one; nothing stored counts as version 0.
+   * @param sequence from Redis; without one, PostgreSQL's clock decides
+   * @param above a sequence that is seen already
+   * @returns the sequence written: the one given, or a higher one where tombstones or the stored row need that
+   * @throws VersionConflictError, and nothing is written
+   */
+  async compareAndWrite(
+    checkpoint: SerializedCheckpoint,
+    expectedVersion: number,
+    { sequence, above = 0 }: { sequence?: number; above?: number } = {},
+  ): Promise<number> {
+    const { id, executionId, nodeName, state, metadata, timestamp, version } = checkpoint;
+    const columns = [id, executionId, nodeName, state, metadata, timestampText(timestamp), version];
+    const values = [...columns, sequence ?? null, above];
+    for (let comparison = 1; ; comparison++) {
+      const [written] =
+        expectedVersion === 0
+          ? await this.#query(this.#sql.writeFirst, values)
+          : await this.#query(this.#sql.writeSuccessor, [...values, expectedVersion]);
+      if (written) return Number(written.sequence);
+      // Asked anew: the snapshot of the first statement may be older than what it gave way to.
+      const [stored] = await this.#query(this.#sql.version, [id]);
+      const actualVersion = stored && Number(stored.version);
+      if ((actualVersion ?? 0) !== expectedVersion || comparison === MAX_COMPARISONS) {
+        throw new VersionConflictError(id, expectedVersion, actualVersion);
+      }
+    }
   }
 
   /**

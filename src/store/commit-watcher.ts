@@ -39,10 +39,7 @@ export class CommitWatcher {
    * a dead letter. One round trip.
    * @throws QueueUnavailableError
    */
-  async pending(
-    executionId: string,
-    timeoutMs: number,
-  ): Promise<{ jobIds: string[]; deadLetters: boolean }> {
+  async pending(executionId: string, timeoutMs: number): Promise<{ jobIds: string[]; deadLetters: boolean }> {
     const deadline = Date.now() + timeoutMs;
     const doing = 'reading the pending marks';
     const [from, to] = marksOf(executionId);

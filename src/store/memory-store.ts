@@ -4,14 +4,16 @@ import {
   deserializeCheckpoint,
   type SerializedCheckpoint,
   serializeCheckpoint,
+  serializeSuccessor,
   validName,
 } from '../checkpoint.js';
-import { CheckpointNotFoundError, ClosedError } from '../errors.js';
+import { CheckpointNotFoundError, ClosedError, VersionConflictError } from '../errors.js';
 import {
   type CheckpointStore,
   type CommitOutcome,
   checkListOptions,
   type ListOptions,
+  type SaveOptions,
   type SaveReceipt,
 } from './checkpoint-store.js';
 
@@ -23,13 +25,19 @@ export class MemoryCheckpointStore implements CheckpointStore {
   #sequence = 0;
   #closed = false;
 
-  async save(checkpoint: CheckpointInput): Promise<SaveReceipt> {
+  async save(checkpoint: CheckpointInput, { expectedVersion }: SaveOptions = {}): Promise<SaveReceipt> {
     this.#assertOpen();
-    const serialized = serializeCheckpoint(checkpoint);
+    const serialized =
+      expectedVersion === undefined
+        ? serializeCheckpoint(checkpoint)
+        : serializeSuccessor(checkpoint, expectedVersion);
     const { id, version } = serialized;
+    const stored = this.#checkpoints.get(id);
+    if (expectedVersion !== undefined && expectedVersion !== (stored?.version ?? 0)) {
+      throw new VersionConflictError(id, expectedVersion, stored?.version);
+    }
     this.#sequence = Math.max(this.#sequence + 1, Date.now() * 1000);
     const sequence = this.#sequence;
-    const stored = this.#checkpoints.get(id);
     if (!stored || stored.version <= version) this.#checkpoints.set(id, { ...serialized, sequence });
     return { id, sequence, committed: async () => this.#outcome(id, sequence) };
   }

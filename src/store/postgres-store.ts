@@ -1,8 +1,13 @@
-import { type Checkpoint, type CheckpointInput, serializeCheckpoint } from '../checkpoint.js';
+import {
+  type Checkpoint,
+  type CheckpointInput,
+  serializeCheckpoint,
+  serializeSuccessor,
+} from '../checkpoint.js';
 import { CheckpointNotFoundError } from '../errors.js';
 import { Database, type PostgresOption } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
-import type { CheckpointStore, ListOptions, SaveReceipt } from './checkpoint-store.js';
+import type { CheckpointStore, ListOptions, SaveOptions, SaveReceipt } from './checkpoint-store.js';
 import { CheckpointTable, type DirectWrite } from './checkpoint-table.js';
 
 export interface PostgresCheckpointStoreOptions {
@@ -39,8 +44,13 @@ export class PostgresCheckpointStore implements CheckpointStore {
     return this.#table.migrate();
   }
 
-  /** @throws InvalidCheckpointError, DatabaseError */
-  async save(checkpoint: CheckpointInput): Promise<SaveReceipt> {
+  /** @throws InvalidCheckpointError, DatabaseError; VersionConflictError with `expectedVersion` */
+  async save(checkpoint: CheckpointInput, { expectedVersion }: SaveOptions = {}): Promise<SaveReceipt> {
+    if (expectedVersion !== undefined) {
+      const serialized = serializeSuccessor(checkpoint, expectedVersion);
+      const sequence = await this.#table.compareAndWrite(serialized, expectedVersion);
+      return directReceipt(serialized.id, { sequence, outcome: 'committed' });
+    }
     const [receipt] = await this.saveBatch([checkpoint]);
     return receipt as SaveReceipt;
   }

@@ -3,11 +3,12 @@ import {
   type CheckpointInput,
   type SerializedCheckpoint,
   serializeCheckpoint,
+  serializeSuccessor,
 } from '../checkpoint.js';
 import {
+  CheckpointNotFoundError,
   ClosedError,
   InvalidCheckpointError,
-  InvalidConfigError,
   QueueUnavailableError,
   WriteRefusedError,
 } from '../errors.js';
@@ -15,41 +16,33 @@ import { type Logger, silentLogger } from '../logger.js';
 import type { Scope } from '../postgres/checkpoint-table.js';
 import { Database } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
-import { checkLimits, type Enqueued, limitsOf, type ProducerLimits } from '../producer/limits.js';
+import type { Enqueued } from '../producer/limits.js';
 import { Producer } from '../producer/producer.js';
 import { RedisConnection } from '../redis/connection.js';
 import { queueKeys } from '../redis/queue-keys.js';
-import { BatchWriter } from '../writer/batch-writer.js';
 import { CheckpointRow } from '../writer/checkpoint-row.js';
 import { CheckpointSink } from '../writer/checkpoint-sink.js';
-import type { PipelineOptions } from '../writer/pipeline-options.js';
+import { pipelineOf } from '../writer/pipeline-options.js';
 import { AcknowledgedJobs } from './acknowledged-jobs.js';
 import type {
   CheckpointStore,
   CommitOutcome,
   ListOptions,
   ReadOptions,
+  SaveBatchOptions,
   SaveOptions,
   SaveReceipt,
 } from './checkpoint-store.js';
 import { CheckpointTable } from './checkpoint-table.js';
 import { CommitWatcher } from './commit-watcher.js';
+import { DeadLetterLookup, deadLettered } from './dead-letter-lookup.js';
+import { DirectWrites } from './direct-writes.js';
+import { EmbeddedWriter } from './embedded-writer.js';
+import { DEFAULT_READ_TIMEOUT_MS, LatestFence } from './latest-fence.js';
 import { OutcomeReader } from './outcome-reader.js';
-import { directReceipt } from './postgres-store.js';
+import { type QueuedCheckpointStoreOptions, queuedSettings } from './queued-options.js';
 
-export interface QueuedCheckpointStoreOptions extends PipelineOptions, Partial<ProducerLimits> {
-  /** A checkpoint with more bytes than this does not travel through Redis but straight to PostgreSQL. Default 1 MiB. */
-  maxQueuedBytes?: number;
-  /**
-   * When Redis does not take a save within `enqueueTimeoutMs`: `reject` (default) with QueueUnavailableError, or
-   * `write-through`: store it in PostgreSQL directly, at once while Redis is known to be away.
-   */
-  onQueueUnavailable?: 'reject' | 'write-through';
-}
-
-/** 1 MiB: larger values hold up Redis, which does one thing at a time, for milliseconds each. */
-const DEFAULT_MAX_QUEUED_BYTES = 1024 * 1024;
-const DEFAULT_READ_TIMEOUT_MS = 10_000;
+const EMBEDDED_CLOSE_MS = 10_000;
 const JOB_FAILED_REASON = 'failedReason';
 
 /**
@@ -61,54 +54,68 @@ const JOB_FAILED_REASON = 'failedReason';
  * Limits: `ProducerLimits`. A checkpoint above `maxQueuedBytes` is written directly and is committed when `save` returns.
  */
 export class QueuedCheckpointStore implements CheckpointStore {
-  readonly #options: QueuedCheckpointStoreOptions;
+  readonly #maxQueuedBytes: number;
+  readonly #writesThrough: boolean;
   readonly #logger: Logger;
   readonly #database: Database;
   readonly #connection: RedisConnection;
   readonly #producer: Producer;
   readonly #table: CheckpointTable;
-  readonly #sink: CheckpointSink;
-  readonly #writer: BatchWriter;
+  readonly #direct: DirectWrites;
   readonly #watcher: CommitWatcher;
+  readonly #deadLetters: DeadLetterLookup;
   readonly #outcomes: OutcomeReader;
+  readonly #fence: LatestFence;
   readonly #acknowledged: AcknowledgedJobs;
   readonly #jobPrefix: string;
+  readonly #embedded: EmbeddedWriter | undefined;
   #closing: Promise<void> | undefined;
 
   /** @throws InvalidConfigError naming the option */
   constructor(options: QueuedCheckpointStoreOptions) {
-    const { onQueueUnavailable = 'reject', maxQueuedBytes = DEFAULT_MAX_QUEUED_BYTES } = options;
-    if (onQueueUnavailable !== 'reject' && onQueueUnavailable !== 'write-through') {
-      throw new InvalidConfigError('onQueueUnavailable', "must be 'reject' or 'write-through'");
-    }
-    if (!Number.isInteger(maxQueuedBytes) || maxQueuedBytes < 1) {
-      throw new InvalidConfigError('maxQueuedBytes', 'must be a whole number of at least 1');
-    }
-    const limits = limitsOf(options);
     // Before anything is opened: what throws here could close nothing.
-    checkLimits(limits);
-    this.#options = { ...options, onQueueUnavailable, maxQueuedBytes };
+    const { limits, onQueueUnavailable, maxQueuedBytes } = queuedSettings(options);
+    this.#writesThrough = onQueueUnavailable === 'write-through';
+    this.#maxQueuedBytes = maxQueuedBytes;
     this.#logger = options.logger ?? silentLogger;
     const names = tableNames(options);
     const keys = queueKeys(options);
     this.#jobPrefix = keys.jobPrefix;
-    this.#sink = new CheckpointSink(names);
+    const sink = new CheckpointSink(names);
     this.#database = new Database(options.postgres, { logger: this.#logger });
     this.#table = new CheckpointTable(this.#database, names);
-    this.#writer = new BatchWriter(this.#database);
     this.#connection = new RedisConnection(options.redis, 'commands', this.#logger);
     this.#producer = new Producer({
       ...limits,
       connection: this.#connection,
       keys,
-      sink: this.#sink.name,
-      target: this.#sink.target,
-      failFast: onQueueUnavailable === 'write-through',
+      sink: sink.name,
+      target: sink.target,
+      failFast: this.#writesThrough,
       logger: this.#logger,
     });
     this.#watcher = new CommitWatcher(this.#connection, keys);
-    this.#outcomes = new OutcomeReader(this.#table);
-    this.#acknowledged = new AcknowledgedJobs((jobIds) => this.#watcher.ended(jobIds));
+    this.#deadLetters = new DeadLetterLookup(this.#connection, keys);
+    this.#outcomes = new OutcomeReader(this.#table, this.#deadLetters);
+    this.#fence = new LatestFence(this.#watcher, this.#deadLetters, this.#table, (jobId) =>
+      this.#refusal(jobId),
+    );
+    this.#direct = new DirectWrites({
+      producer: this.#producer,
+      database: this.#database,
+      table: this.#table,
+      sink,
+      outcomes: this.#outcomes,
+      withoutRedis: this.#writesThrough,
+    });
+    this.#acknowledged = new AcknowledgedJobs({
+      ended: (jobIds) => this.#watcher.ended(jobIds),
+      refusals: async (ranges) => (await this.#deadLetters.bySequence(ranges)).map(deadLettered),
+    });
+    const { writer } = options;
+    this.#embedded = writer
+      ? new EmbeddedWriter({ ...(writer === true ? {} : writer), ...pipelineOf(options) }, this.#logger)
+      : undefined;
   }
 
   /** Creates the tables, or brings them up to date, as `CheckpointWriter.start` does. @throws SchemaMismatchError */
@@ -119,11 +126,14 @@ export class QueuedCheckpointStore implements CheckpointStore {
   /**
    * Resolves when Redis holds the checkpoint, with `ack: 'committed'` when PostgreSQL does.
    * @throws InvalidCheckpointError, BackpressureError, QueueUnavailableError, ClosedError; WriteRefusedError for
-   *   `ack: 'committed'`, DatabaseError for writes that bypass the queue
+   *   `ack: 'committed'`, DatabaseError for writes that bypass the queue; VersionConflictError with `expectedVersion`
    */
   async save(checkpoint: CheckpointInput, options: SaveOptions = {}): Promise<SaveReceipt> {
     this.#assertOpen();
-    const receipt = await this.#save(serializeCheckpoint(checkpoint));
+    const { expectedVersion } = options;
+    const receipt = await (expectedVersion === undefined
+      ? this.#save(serializeCheckpoint(checkpoint))
+      : this.#direct.compareAndSave(serializeSuccessor(checkpoint, expectedVersion), expectedVersion));
     if (options.ack === 'committed') await receipt.committed();
     return receipt;
   }
@@ -134,7 +144,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
    */
   async saveBatch(
     checkpoints: readonly CheckpointInput[],
-    options: SaveOptions = {},
+    options: SaveBatchOptions = {},
   ): Promise<SaveReceipt[]> {
     this.#assertOpen();
     const serialized = checkpoints.map(serializeCheckpoint);
@@ -153,17 +163,22 @@ export class QueuedCheckpointStore implements CheckpointStore {
     if (consistency === 'latest' && executionId === undefined) {
       throw new InvalidCheckpointError('executionId', "is needed to load with consistency 'latest'");
     }
-    await this.#fence(executionId ?? '', options);
-    return this.#table.load(id);
+    const read = () => this.#table.find(id);
+    const stored = await this.#fence.read({ executionId: executionId ?? '', id, read }, options);
+    if (!stored) throw new CheckpointNotFoundError(id);
+    return stored.checkpoint;
   }
 
   async latest(executionId: string, options: ReadOptions = {}): Promise<Checkpoint | undefined> {
-    await this.#fence(executionId, options);
-    return this.#table.latest(executionId);
+    this.#assertOpen();
+    const read = () => this.#table.latest(executionId);
+    return (await this.#fence.read({ executionId, read }, options))?.checkpoint;
   }
 
+  /** What PostgreSQL refused is not in the list, and no error: see `DeadLetters`. */
   async list(executionId: string, options: ListOptions = {}): Promise<Checkpoint[]> {
-    await this.#fence(executionId, options);
+    this.#assertOpen();
+    await this.#fence.pass(executionId, options);
     return this.#table.list(executionId, options);
   }
 
@@ -183,21 +198,22 @@ export class QueuedCheckpointStore implements CheckpointStore {
   /**
    * Waits until what this store was acknowledged is committed; with an execution, until all of that execution is,
    * whoever saved it.
-   * @throws AggregateError of WriteRefusedError for jobs that PostgreSQL refused
+   * @throws AggregateError of DeadLetteredError for each save that PostgreSQL refused: of this store since the last flush, or
+   *   of the execution; WriteRefusedError among them for jobs that nobody can read
    */
   async flush(executionId?: string): Promise<void> {
     this.#assertOpen();
     const jobIds =
       executionId === undefined
         ? this.#acknowledged.jobIds
-        : await this.#watcher.pendingJobs(executionId, DEFAULT_READ_TIMEOUT_MS);
+        : (await this.#watcher.pending(executionId, DEFAULT_READ_TIMEOUT_MS)).jobIds;
     const failed = await this.#watcher.whenEnded(jobIds);
-    this.#acknowledged.forget(jobIds);
-    if (failed.length === 0) return;
-    throw new AggregateError(
-      await Promise.all(failed.map((jobId) => this.#refusal(jobId))),
-      'writes were refused',
-    );
+    const refusals =
+      executionId === undefined
+        ? await this.#acknowledged.settle(jobIds)
+        : (await this.#fence.unresolved(executionId)).map(deadLettered);
+    const errors = [...refusals, ...(await Promise.all(failed.map((jobId) => this.#refusal(jobId))))];
+    if (errors.length > 0) throw new AggregateError(errors, `${errors.length} saves were refused`);
   }
 
   /** Sends what is still gathered to Redis, then closes. Does not wait for commits: see `flush`. Idempotent. */
@@ -208,71 +224,42 @@ export class QueuedCheckpointStore implements CheckpointStore {
 
   async #close(): Promise<void> {
     await this.#producer.close();
+    await this.#closeEmbedded();
     await this.#watcher.close();
     await this.#acknowledged.settled();
     this.#connection.close();
     await this.#database.close();
   }
 
+  /** Nobody else may commit what this store saved: it is waited for, and otherwise waits in the queue for the next start. */
+  async #closeEmbedded(): Promise<void> {
+    if (!this.#embedded) return;
+    const deadline = Date.now() + EMBEDDED_CLOSE_MS;
+    await this.#watcher.whenEnded(this.#acknowledged.jobIds, EMBEDDED_CLOSE_MS).catch((error) => {
+      this.#logger.warn({ code: error.code }, 'closed before all that was saved here is committed');
+    });
+    await this.#embedded.close(Math.max(0, deadline - Date.now()));
+  }
+
   async #save(checkpoint: SerializedCheckpoint): Promise<SaveReceipt> {
     const row = new CheckpointRow(checkpoint);
     try {
-      if (row.byteLength > (this.#options.maxQueuedBytes as number)) {
-        return await this.#producer.holding(row.byteLength, () => this.#saveOversize(row));
-      }
+      if (row.byteLength > this.#maxQueuedBytes) return await this.#direct.oversize(row);
       return this.#receipt(checkpoint, await this.#producer.enqueue(row));
     } catch (error) {
-      if (!(error instanceof QueueUnavailableError) || this.#options.onQueueUnavailable === 'reject')
-        throw error;
-      const [write] = await this.#producer.holding(row.byteLength, () =>
-        this.#table.write([checkpoint], this.#producer.lastSequence),
-      );
-      if (!write) throw error;
-      this.#producer.sawSequence(write.sequence);
-      return directReceipt(checkpoint.id, write);
+      if (!(error instanceof QueueUnavailableError) || !this.#writesThrough) throw error;
+      return this.#direct.writeThrough(row);
     }
   }
 
-  async #saveOversize(row: CheckpointRow): Promise<SaveReceipt> {
-    const { id, executionId, version } = row.checkpoint;
-    const sequence = await this.#producer.nextSequenceInOrder();
-    const write = () =>
-      this.#writer.write([{ sink: this.#sink, records: [{ sequence, body: row.toBuffer() }] }]);
-    const { committed, deleted } = await this.#table.creatingTables(write);
-    const [outcome] =
-      committed > 0
-        ? (['committed'] as const)
-        : deleted > 0
-          ? (['deleted'] as const)
-          : [await this.#outcomes.read({ id, executionId, version, sequence })];
-    return { id, sequence, committed: async () => outcome as CommitOutcome };
-  }
-
   #receipt({ id, executionId, version }: SerializedCheckpoint, { jobId, sequence }: Enqueued): SaveReceipt {
-    this.#acknowledged.add(jobId);
+    this.#acknowledged.add({ jobId, sequence });
     const committed = async (): Promise<CommitOutcome> => {
       const [failed] = await this.#watcher.whenEnded([jobId]);
       if (failed) throw await this.#refusal(failed);
       return this.#outcomes.read({ id, executionId, version, sequence });
     };
     return { id, sequence, committed };
-  }
-
-  async #fence(
-    executionId: string,
-    { consistency, timeoutMs = DEFAULT_READ_TIMEOUT_MS }: ReadOptions,
-  ): Promise<void> {
-    this.#assertOpen();
-    if (consistency === undefined || consistency === 'committed') return;
-    if (consistency !== 'latest')
-      throw new InvalidConfigError('consistency', "must be 'committed' or 'latest'");
-    if (!(timeoutMs >= 0)) throw new InvalidConfigError('timeoutMs', 'must be a number of at least 0');
-    const deadline = Date.now() + timeoutMs;
-    const jobIds = await this.#watcher.pendingJobs(executionId, timeoutMs);
-    if (jobIds.length === 0) return;
-    const [refused] = await this.#watcher.whenEnded(jobIds, Math.max(0, deadline - Date.now()));
-    // A read without what was refused would give an older state for the latest.
-    if (refused) throw await this.#refusal(refused);
   }
 
   async #remove(scope: Scope, key: string): Promise<void> {
@@ -293,5 +280,6 @@ export class QueuedCheckpointStore implements CheckpointStore {
 
   #assertOpen(): void {
     if (this.#closing) throw new ClosedError('store');
+    this.#embedded?.assertStarted();
   }
 }

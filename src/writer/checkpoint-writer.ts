@@ -9,31 +9,16 @@ import { RedisConnection, redisErrorText, throttledErrorLog } from '../redis/con
 import { DeadLetterQueue } from '../redis/dead-letter-queue.js';
 import { timerMs } from '../redis/deadline.js';
 import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
-import { BatchWriter, type SinkRecords } from './batch-writer.js';
+import { BatchCommitter, type BatchEvent, type WriterStats } from './batch-committer.js';
 import { Batcher } from './batcher.js';
 import { CheckpointSink } from './checkpoint-sink.js';
-import { type Chunk, ChunkReader, type PlacedRecord } from './chunk-reader.js';
+import { type Chunk, ChunkReader } from './chunk-reader.js';
 import { DeadLetterWriter } from './dead-letter-writer.js';
 import { JobCleanup } from './job-cleanup.js';
 import { OrphanSweep } from './orphan-sweep.js';
-import { commitPersistently, NotCommitted } from './persistent-commit.js';
-import { type BatchOutcome, RecordRefusedError, type Sink } from './sink.js';
-import { type CheckpointWriterOptions, checkWriterOptions, WRITER_DEFAULTS } from './writer-options.js';
-
-export interface WriterStats extends BatchOutcome {
-  /** Refused by PostgreSQL for good, and kept among the dead letters. */
-  deadLettered: number;
-  batches: number;
-  records: number;
-  bytes: number;
-}
-
-/** A committed batch, as the `batch` event tells it. */
-export interface BatchEvent extends BatchOutcome {
-  records: number;
-  bytes: number;
-  durationMs: number;
-}
+import { NotCommitted } from './persistent-commit.js';
+import type { Sink } from './sink.js';
+import { type CheckpointWriterOptions, type WriterSettings, writerSettings } from './writer-options.js';
 
 // Two kills of its worker would otherwise fail a job: that a worker died says nothing of the job.
 const MAX_STALLED_COUNT = 1_000_000_000;
@@ -54,68 +39,63 @@ const DEFAULT_DEADLINE_MS = 10_000;
  * Emits `batch` (BatchEvent) after each commit.
  */
 export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
-  readonly #options: CheckpointWriterOptions;
+  readonly #settings: WriterSettings;
   readonly #logger: Logger;
   readonly #keys: QueueKeys;
-  readonly #sinks: Map<string, Sink>;
+  readonly #sinks: ReadonlyMap<string, Sink>;
   readonly #database: Database;
   readonly #connection: RedisConnection;
-  readonly #batchWriter: BatchWriter;
+  readonly #committer: BatchCommitter;
   readonly #batcher: Batcher<Chunk, void>;
   readonly #reader: ChunkReader;
   readonly #deadLetters: DeadLetterQueue;
-  readonly #deadLetterWriter: DeadLetterWriter;
   readonly #cleanup: JobCleanup;
   readonly #orphans: OrphanSweep;
   /** Committed jobs that BullMQ is removing, with the executions whose marks go afterwards. */
   readonly #finishing = new Map<string, readonly string[]>();
   readonly #giveUp = new AbortController();
-  readonly #stats: WriterStats = {
-    batches: 0,
-    records: 0,
-    bytes: 0,
-    committed: 0,
-    superseded: 0,
-    deleted: 0,
-    deadLettered: 0,
-  };
   #worker: ChunkWorker | undefined;
   #closing: Promise<void> | undefined;
 
   /** @throws InvalidConfigError naming the option. Connects to nothing yet. */
   constructor(options: CheckpointWriterOptions) {
     super();
-    checkWriterOptions(options);
-    this.#options = options;
+    this.#settings = writerSettings(options);
     this.#logger = options.logger ?? silentLogger;
     this.#keys = queueKeys(options);
     const checkpoints = new CheckpointSink(tableNames(options));
     this.#sinks = new Map([checkpoints, ...(options.sinks ?? [])].map((sink) => [sink.name, sink]));
-    const concurrency = options.concurrency ?? WRITER_DEFAULTS.concurrency;
-    const maxConcurrent = options.maxConcurrentBatches ?? WRITER_DEFAULTS.maxConcurrentBatches;
-    this.#database = new Database(options.postgres, { logger: this.#logger, max: maxConcurrent + 1 });
+    const { concurrency, maxConcurrentBatches, maxBatchRecords, maxBatchBytes, lingerMs } = this.#settings;
+    this.#database = new Database(options.postgres, { logger: this.#logger, max: maxConcurrentBatches + 1 });
     this.#connection = new RedisConnection(options.redis, 'worker', this.#logger);
-    this.#batchWriter = new BatchWriter(this.#database);
-    this.#batcher = new Batcher({
-      maxRecords: options.maxBatchRecords ?? WRITER_DEFAULTS.maxBatchRecords,
-      maxBytes: options.maxBatchBytes ?? WRITER_DEFAULTS.maxBatchBytes,
-      lingerMs: options.lingerMs ?? WRITER_DEFAULTS.lingerMs,
-      maxConcurrent,
-      maxItems: concurrency,
-      commit: (chunks) => this.#commit(chunks),
-    });
-    const onError = throttledErrorLog(this.#logger, 'finished jobs could not be cleaned up');
     const { client } = this.#connection;
-    this.#reader = new ChunkReader(client, this.#keys, this.#sinks);
-    this.#deadLetters = new DeadLetterQueue(client, this.#keys, onError);
-    this.#deadLetterWriter = new DeadLetterWriter(this.#deadLetters, this.#logger, this.#giveUp.signal);
+    const onError = throttledErrorLog(this.#logger, 'finished jobs could not be cleaned up');
     this.#cleanup = new JobCleanup(client, this.#keys, onError);
     this.#orphans = new OrphanSweep(client, this.#keys, onError);
+    this.#deadLetters = new DeadLetterQueue(client, this.#keys, onError);
+    this.#reader = new ChunkReader(client, this.#keys, this.#sinks);
+    const { signal } = this.#giveUp;
+    this.#committer = new BatchCommitter({
+      database: this.#database,
+      sinks: [...this.#sinks.values()],
+      deadLetters: new DeadLetterWriter(this.#deadLetters, this.#logger, signal),
+      logger: this.#logger,
+      signal,
+      onBatch: (event) => this.#committed(event),
+    });
+    this.#batcher = new Batcher({
+      maxRecords: maxBatchRecords,
+      maxBytes: maxBatchBytes,
+      lingerMs,
+      maxConcurrent: maxConcurrentBatches,
+      maxItems: concurrency,
+      commit: (chunks) => this.#committer.commit(chunks),
+    });
   }
 
   /** What this replica has written since it was made. */
   get stats(): Readonly<WriterStats> {
-    return { ...this.#stats };
+    return this.#committer.stats;
   }
 
   /**
@@ -128,7 +108,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     this.#worker = new ChunkWorker(this.#keys.queue, (job, token) => this.#process(job, token), {
       connection: this.#connection.client,
       prefix: this.#keys.prefix,
-      concurrency: this.#options.concurrency ?? WRITER_DEFAULTS.concurrency,
+      concurrency: this.#settings.concurrency,
       maxStalledCount: MAX_STALLED_COUNT,
       lockDuration: LOCK_DURATION_MS,
       stalledInterval: STALLED_INTERVAL_MS,
@@ -138,7 +118,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     this.#worker.on('completed', (job) => this.#finished(job.id as string));
     this.#worker.on('failed', (job) => this.#finishing.delete(job?.id as string));
     try {
-      await this.#migrate();
+      await this.#committer.migrate();
     } catch (error) {
       if (this.#closing) return;
       if (!(error instanceof DatabaseError)) {
@@ -182,13 +162,10 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
         this.#worker?.abandon();
       }
     }
+    await settlesWithin(this.#deadLetters.close(), CLOSE_GRACE_MS);
     await settlesWithin(this.#database.close(), CLOSE_GRACE_MS);
     this.#connection.close();
-    this.#logger.info({ ...this.#stats }, 'writer closed');
-  }
-
-  async #migrate(): Promise<void> {
-    for (const sink of this.#sinks.values()) await sink.migrate(this.#database);
+    this.#logger.info({ ...this.stats }, 'writer closed');
   }
 
   async #process(job: Job<ChunkJob, void>, token: string | undefined): Promise<void> {
@@ -222,43 +199,10 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     this.#cleanup.add(jobId, executions);
   }
 
-  /** Commits what PostgreSQL takes, keeps the rest as dead letters; all chunks of a batch end alike. */
-  async #commit(chunks: readonly Chunk[]): Promise<PromiseSettledResult<void>[]> {
-    const records = chunks.flatMap((chunk) => chunk.records);
+  #committed(event: BatchEvent): void {
+    this.#cleanup.count(event);
     try {
-      const refused = await commitPersistently(records, {
-        write: (part) => this.#write(part),
-        culprit: (error) =>
-          error instanceof RecordRefusedError ? (error.record as PlacedRecord) : undefined,
-        createSchema: () => this.#migrate(),
-        logger: this.#logger,
-        signal: this.#giveUp.signal,
-      });
-      await this.#deadLetterWriter.write(
-        refused.map(({ item, error }) => ({ record: item, origin: item.origin, error })),
-      );
-      this.#stats.deadLettered += refused.length;
-      return chunks.map(() => ({ status: 'fulfilled', value: undefined }));
-    } catch (reason) {
-      return chunks.map(() => ({ status: 'rejected', reason }));
-    }
-  }
-
-  async #write(records: readonly PlacedRecord[]): Promise<void> {
-    const began = performance.now();
-    const outcome = await this.#batchWriter.write(bySink(records));
-    this.#committed(records, outcome, performance.now() - began);
-  }
-
-  #committed(written: readonly PlacedRecord[], outcome: BatchOutcome, durationMs: number): void {
-    const records = written.length;
-    const bytes = written.reduce((sum, { body }) => sum + body.length, 0);
-    for (const [name, count] of Object.entries({ ...outcome, batches: 1, records, bytes })) {
-      this.#stats[name as keyof WriterStats] += count;
-    }
-    this.#cleanup.count(outcome);
-    try {
-      this.emit('batch', { ...outcome, records, bytes, durationMs });
+      this.emit('batch', event);
     } catch {
       // The batch is committed, whatever a listener makes of it: thrown on, it would be written again for ever.
       this.#logger.error({}, 'a listener of the batch event threw');
@@ -273,17 +217,6 @@ class ChunkWorker extends Worker<ChunkJob, void> {
     void this.lockManager.close();
     this.disconnect().catch(() => {});
   }
-}
-
-function bySink(records: readonly PlacedRecord[]): SinkRecords[] {
-  const groups = new Map<Sink, PlacedRecord[]>();
-  for (const record of records) {
-    const { sink } = record.origin;
-    const group = groups.get(sink);
-    if (group) group.push(record);
-    else groups.set(sink, [record]);
-  }
-  return [...groups].map(([sink, ofSink]) => ({ sink, records: ofSink }));
 }
 
 /** Whether it settled, in whichever way, within the time. */

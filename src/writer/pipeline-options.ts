@@ -19,3 +19,9 @@ export interface PipelineOptions {
   /** Default: silent. */
   logger?: Logger;
 }
+
+/** The part of the options that says where. */
+export function pipelineOf(options: PipelineOptions): PipelineOptions {
+  const { redis, postgres, queue, prefix, schema, table, logger } = options;
+  return { redis, postgres, queue, prefix, schema, table, logger };
+}

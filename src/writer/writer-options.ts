@@ -30,8 +30,11 @@ export const MAX_BATCH_RECORDS = 32_000;
 /** Above 1000 the worker's loop fetches for too long before it starts. */
 const MAX_CONCURRENCY = 1000;
 
+/** The options that have a default, all of them set. */
+export type WriterSettings = Required<Pick<CheckpointWriterOptions, keyof typeof WRITER_DEFAULTS>>;
+
 /** @throws InvalidConfigError naming the option. */
-export function checkWriterOptions(options: CheckpointWriterOptions): void {
+export function writerSettings(options: Partial<WriterSettings>): WriterSettings {
   const bounds = {
     concurrency: MAX_CONCURRENCY,
     maxConcurrentBatches: 64,
@@ -48,4 +51,8 @@ export function checkWriterOptions(options: CheckpointWriterOptions): void {
   if (lingerMs !== undefined && !(lingerMs >= 0 && lingerMs <= 60_000)) {
     throw new InvalidConfigError('lingerMs', 'must be from 0 to 60000');
   }
+  const names = Object.keys(WRITER_DEFAULTS) as (keyof WriterSettings)[];
+  return Object.fromEntries(
+    names.map((name) => [name, options[name] ?? WRITER_DEFAULTS[name]]),
+  ) as WriterSettings;
 }

@@ -98,7 +98,8 @@ describe('reserve', () => {
     const { payloadPrefix, marks, chunks, sequence } = place.keys;
     const drawn = await place.client.get(sequence);
     await place.client.del(`${payloadPrefix}w-${first}`, marks, chunks);
-    expect(await reserve(place.client, place.keys, reservation(), first)).toEqual({
+    const again = { jobId: `w-${first}`, firstSequence: first };
+    expect(await reserve(place.client, place.keys, reservation(), again)).toEqual({
       kind: 'reserved',
       firstSequence: first,
     });
@@ -127,7 +128,8 @@ describe('reserve', () => {
     });
     expect(await place.client.keys(`${place.keys.jobPrefix}ckpt-*`)).toEqual([]);
     expect(await reserved(place, { maxQueueDepth: 3 })).toBeGreaterThan(0);
-    const again = await reserve(place.client, place.keys, reservation({ maxQueueDepth: 2 }), 7);
+    const job = { jobId: 'w-7', firstSequence: 7 };
+    const again = await reserve(place.client, place.keys, reservation({ maxQueueDepth: 2 }), job);
     expect(again).toEqual({ kind: 'reserved', firstSequence: 7 });
   });
 });

@@ -1,24 +1,30 @@
 import { expect, it } from 'vitest';
+import type { SequenceRange } from '../../src/redis/dead-letter-queue.js';
 import { AcknowledgedJobs } from '../../src/store/acknowledged-jobs.js';
 
 /** Jobs whose end the test decides; notes how many were asked for at each look. */
-function watched(end: (jobId: string) => unknown) {
+function watched(end: (jobId: string) => 'done' | 'failed' | undefined) {
   const looks: number[] = [];
-  const jobs = new AcknowledgedJobs(async (jobIds) => {
-    looks.push(jobIds.length);
-    return new Map(
-      jobIds.map((jobId) => [jobId, end(jobId)]).filter(([, ended]) => ended) as [string, unknown][],
-    );
+  const asked: SequenceRange[] = [];
+  const jobs = new AcknowledgedJobs({
+    async ended(jobIds) {
+      looks.push(jobIds.length);
+      return new Map(jobIds.flatMap((jobId) => (end(jobId) ? [[jobId, end(jobId) as 'done']] : [])));
+    },
+    async refusals(ranges) {
+      asked.push(...ranges);
+      return ranges.filter(({ first, last }) => first <= 7 && last >= 7).map(() => new Error('7 is refused'));
+    },
   });
   const add = async (from: number, count: number) => {
-    for (let i = from; i < from + count; i++) jobs.add(`w-${i}`);
+    for (let i = from; i < from + count; i++) jobs.add({ jobId: `w-${i}`, sequence: i });
     await jobs.settled();
   };
-  return { jobs, looks, add };
+  return { jobs, looks, add, asked };
 }
 
 it('forgets what is done and keeps what is not, and what was refused', async () => {
-  const { jobs, add } = watched((jobId) => ({ 'w-1': undefined, 'w-2': 'failed' })[jobId] ?? 'done');
+  const { jobs, add } = watched((jobId) => (jobId === 'w-2' ? 'failed' : 'done'));
   const { jobs: pending, add: addPending } = watched(() => undefined);
   await add(3, 998);
   expect(jobs.jobIds).toHaveLength(998);
@@ -41,23 +47,30 @@ it('looks again only when as many have come as were left: each job a bounded num
 
 it('goes on where a look fails, and looks again later', async () => {
   let away = true;
-  const jobs = new AcknowledgedJobs(async (jobIds) => {
+  const { jobs, add } = watched(() => {
     if (away) throw new Error('Redis is away');
-    return new Map(jobIds.map((jobId) => [jobId, 'done']));
+    return 'done';
   });
-  for (let i = 0; i < 1000; i++) jobs.add(`w-${i}`);
-  await jobs.settled();
+  await add(0, 1000);
   expect(jobs.jobIds).toHaveLength(1000);
   away = false;
-  for (let i = 1000; i < 2000; i++) jobs.add(`w-${i}`);
-  await jobs.settled();
+  await add(1000, 1000);
   expect(jobs.jobIds).toEqual([]);
 });
 
-it('forgets what it is told to', () => {
-  const { jobs } = watched(() => undefined);
-  jobs.add('w-1');
-  jobs.add('w-2');
-  jobs.forget(['w-1', 'w-3']);
+it('forgets what it is told to, and tells once what was refused of it', async () => {
+  const { jobs, add, asked } = watched(() => undefined);
+  await add(1, 2);
+  for (const sequence of [8, 6, 9]) jobs.add({ jobId: 'w-6', sequence });
+  expect((await jobs.settle(['w-1', 'w-6', 'w-3'])).map(({ message }) => message)).toEqual(['7 is refused']);
+  expect(asked).toContainEqual({ first: 6, last: 9 });
   expect(jobs.jobIds).toEqual(['w-2']);
+  expect(await jobs.settle(['w-2'])).toEqual([]);
+});
+
+it('tells also what was refused of jobs that it has forgotten by itself', async () => {
+  const { jobs, add } = watched(() => 'done');
+  await add(0, 1000);
+  expect(jobs.jobIds).toEqual([]);
+  expect(await jobs.settle([])).toHaveLength(1);
 });

@@ -159,7 +159,8 @@ describe('flush', () => {
 
   it('waits for thousands of jobs', async () => {
     const place = await testPlace();
-    const store = testStore(place, { maxChunkRecords: 1 });
+    // Every save is a job of its own: on a busy machine that takes longer than the deadline of an agent's save.
+    const store = testStore(place, { maxChunkRecords: 1, enqueueTimeoutMs: 60_000 });
     const writer = await startWriter(place, { concurrency: 200 });
     for (let round = 0; round < 3; round++) {
       await store.saveBatch(Array.from({ length: 800 }, () => newCheckpoint()));

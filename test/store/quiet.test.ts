@@ -1,6 +1,12 @@
 import { inspect } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type CheckpointInput, type Logger, PostgresCheckpointStore } from '../../src/index.js';
+import {
+  type CheckpointInput,
+  type DeadLetteredError,
+  type Logger,
+  PostgresCheckpointStore,
+} from '../../src/index.js';
+import { deadLetterKeys } from '../../src/redis/queue-keys.js';
 import { freePort } from '../../src/services/free-port.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { RedisProxy } from '../redis/proxy.js';
@@ -109,17 +115,19 @@ describe('the errors and log lines of a database that refuses hold no state', ()
     expectQuiet([error, lines]);
   });
 
-  it('in a writer, its failed job and the receipt', async () => {
+  it('in a writer, its dead letter and the receipt', async () => {
     const place = await refusingPlace();
     const { logger, lines } = recorder();
     await startWriter(place, { logger });
     const store = testStore(place, { logger });
     const receipt = await store.save(secretCheckpoint());
     const error = await rejectionOf(receipt.committed());
-    expect(error).toMatchObject({ name: 'WriteRefusedError', code: 'WRITE_REFUSED' });
+    expect(error).toMatchObject({ name: 'DeadLetteredError', code: 'DEAD_LETTERED' });
     expectQuiet(error);
-    const [failed] = await place.client.zrange(place.keys.failed, 0, '-1');
-    expectQuiet(await place.client.hgetall(place.keys.jobPrefix + failed));
+    const { deadLetterId } = error as DeadLetteredError;
+    const letter = await place.client.hgetall(deadLetterKeys(place.keys).jobPrefix + deadLetterId);
+    expect(letter).toMatchObject({ data: expect.stringContaining('23514') });
+    expectQuiet(letter);
     expect(lines.length).toBeGreaterThan(0);
     expectQuiet(lines);
   });

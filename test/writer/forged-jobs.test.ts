@@ -3,7 +3,7 @@ import { serializeCheckpoint } from '../../src/checkpoint.js';
 import { CheckpointRow } from '../../src/writer/checkpoint-row.js';
 import { newCheckpoint, newExecution } from '../contract/checkpoints.js';
 import { type Place, startWriter, testPlace, testStore } from '../store/place.js';
-import { chunkOf, type ForgedJob, failedJobs, forgeJob } from './forged-jobs.js';
+import { chunkOf, deadLetters, type ForgedJob, failedJobs, forgeJob } from './forged-jobs.js';
 
 /** The seven fields of a body: id, execution, node, state, metadata, timestamp, version. */
 type Fields = [Buffer, Buffer, Buffer, Buffer, Buffer | null, Buffer, Buffer];
@@ -50,18 +50,22 @@ const FORGED: Array<[what: string, job: ForgedJob, reason: RegExp]> = [
   ['a list as data', { data: [1] }, /names no sink/],
   ['a string as data', { data: 'sink' }, /names no sink/],
   ['a job id without a sequence', { jobId: 'by-hand' }, /job id holds no sequence/],
-  ['text that is not UTF-8', { payload: withField(3, Buffer.from([1, 0x22, 0xff, 0x22])) }, /22021/],
-  ['text with a NUL', { payload: withField(2, Buffer.from([0])) }, /22021/],
-  ['JSON that is none', { payload: withField(3, Buffer.from('\x01{"a":')) }, /22P02/],
-  ['U+0000 in JSON', { payload: withField(3, Buffer.from('\x01"\\u0000"')) }, /22P05/],
-  ['no id', { payload: withField(0, null) }, /23502/],
-  ['no state', { payload: withField(3, null) }, /./],
+  ['no id', { payload: withField(0, null) }, /has not its form/],
   ['a state of no bytes', { payload: withField(3, Buffer.alloc(0)) }, /./],
   ['a state of another format of JSONB', { payload: withField(3, Buffer.from('\x02{}')) }, /./],
   ['metadata of no bytes', { payload: withField(4, Buffer.alloc(0)) }, /./],
   ['a timestamp that is too short', { payload: withField(5, Buffer.alloc(7)) }, /./],
   ['a timestamp that is too long', { payload: withField(5, Buffer.alloc(9)) }, /./],
-  ['a timestamp out of range', { payload: withField(5, Buffer.from('7ffffffffffffff0', 'hex')) }, /22008/],
+];
+
+/** Bodies that only PostgreSQL can refuse, and its code. */
+const REFUSED: Array<[what: string, payload: Buffer, sqlState: string]> = [
+  ['text that is not UTF-8', withField(3, Buffer.from([1, 0x22, 0xff, 0x22])), '22021'],
+  ['text with a NUL', withField(2, Buffer.from([0])), '22021'],
+  ['JSON that is none', withField(3, Buffer.from('\x01{"a":')), '22P02'],
+  ['U+0000 in JSON', withField(3, Buffer.from('\x01"\\u0000"')), '22P05'],
+  ['no state', withField(3, null), '23502'],
+  ['a timestamp out of range', withField(5, Buffer.from('7ffffffffffffff0', 'hex')), '22008'],
 ];
 
 /** Saves, and waits until all of it is committed. */
@@ -84,6 +88,18 @@ describe('a job that is none of ours', () => {
     await vi.waitFor(async () => expect([...(await failedJobs(place)).keys()]).toEqual([jobId]));
     expect((await failedJobs(place)).get(jobId)).toMatch(reason);
     expect(writer.stats.records).toBeGreaterThanOrEqual(20);
+  });
+
+  it.each(REFUSED)('with %s leaves a dead letter, and holds up nobody', async (_, payload, sqlState) => {
+    const place = await testPlace();
+    const jobId = await forgeJob(place, { payload });
+    await startWriter(place);
+    await saveGood(place);
+    await vi.waitFor(async () => expect(await deadLetters(place)).toHaveLength(1));
+    expect(await deadLetters(place)).toMatchObject([
+      { sqlState, jobId, id: 'forged', executionId: 'forged' },
+    ]);
+    expect(await failedJobs(place)).toEqual(new Map());
   });
 
   it.each([

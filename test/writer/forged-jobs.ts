@@ -1,5 +1,6 @@
 import { Queue } from 'bullmq';
 import { encodeChunk } from '../../src/chunk.js';
+import { type DeadLetterJob, deadLettersBySequence } from '../../src/redis/dead-letter-queue.js';
 import { jobOptions } from '../../src/redis/job-options.js';
 import { nextSequence } from '../../src/redis/sequence.js';
 import type { Place } from '../store/place.js';
@@ -47,4 +48,10 @@ export async function failedJobs({ client, keys }: Place): Promise<Map<string, s
     return [jobId, reason ?? ''] as const;
   });
   return new Map(await Promise.all(reasons));
+}
+
+/** What the jobs of the dead letters say, in the order of their sequences. */
+export async function deadLetters({ client, keys }: Place): Promise<DeadLetterJob[]> {
+  const range = { first: 0, last: Number.MAX_SAFE_INTEGER };
+  return (await deadLettersBySequence(client, keys, [range])).map(({ job }) => job);
 }

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, type Mock, vi } from 'vitest';
 import { DatabaseError, type Logger } from '../../src/index.js';
 import { commitPersistently, NotCommitted } from '../../src/writer/persistent-commit.js';
 
@@ -32,12 +32,17 @@ function commit(
   {
     signal = OPEN,
     createSchema = async () => {},
-  }: { signal?: AbortSignal; createSchema?: () => Promise<void> } = {},
+    culprit,
+  }: {
+    signal?: AbortSignal;
+    createSchema?: () => Promise<void>;
+    culprit?: (error: DatabaseError) => string | undefined;
+  } = {},
 ) {
   const warn = vi.fn();
   const error = vi.fn();
   const logger: Logger = { debug: vi.fn(), info: vi.fn(), warn, error };
-  const result = commitPersistently(items, { write, createSchema, logger, signal });
+  const result = commitPersistently(items, { write, culprit, createSchema, logger, signal });
   return { result, warn, error };
 }
 
@@ -53,14 +58,19 @@ function failing(...errors: unknown[]): { write: Write; tries: () => number } {
   return { write, tries: () => calls.mock.calls.length };
 }
 
+/** The items of the calls that went through, in order. */
+async function committedBy(write: Mock<Write>): Promise<string[]> {
+  const calls = await Promise.allSettled(write.mock.results.map(({ value }) => value as Promise<string>));
+  return calls.flatMap(({ status }, index) =>
+    status === 'fulfilled' ? [...(write.mock.calls[index]?.[0] ?? [])] : [],
+  );
+}
+
 describe('commitPersistently', () => {
-  it('gives the outcome of the transaction with its first item', async () => {
-    const { result } = commit(['a', 'b', 'c'], async (items) => items.join(''));
-    expect(await result).toEqual([
-      { status: 'fulfilled', value: 'abc' },
-      { status: 'fulfilled', value: undefined },
-      { status: 'fulfilled', value: undefined },
-    ]);
+  it('writes all items in one transaction', async () => {
+    const write = vi.fn<Write>(async (items) => items.join(''));
+    expect(await commit(['a', 'b', 'c'], write).result).toEqual([]);
+    expect(write.mock.calls).toEqual([[['a', 'b', 'c']]]);
   });
 
   it.each([
@@ -81,10 +91,7 @@ describe('commitPersistently', () => {
     time.passes = true;
     const { write, tries } = failing(...Array.from({ length: 30 }, () => sqlError(sqlState)));
     const { result } = commit(['a', 'b'], write);
-    expect(await result).toEqual([
-      { status: 'fulfilled', value: 'ab' },
-      { status: 'fulfilled', value: undefined },
-    ]);
+    expect(await result).toEqual([]);
     expect(tries()).toBe(31);
   });
 
@@ -111,7 +118,7 @@ describe('commitPersistently', () => {
       Object.assign(new Error('a secret'), { code: 'EIO' }),
     );
     const { result, error } = commit(['a'], write);
-    expect(await result).toEqual([{ status: 'fulfilled', value: 'a' }]);
+    expect(await result).toEqual([]);
     expect(JSON.stringify(error.mock.calls)).toContain('RangeError');
     expect(JSON.stringify(error.mock.calls)).not.toContain('secret');
   });
@@ -129,7 +136,7 @@ describe('commitPersistently', () => {
     const createSchema = vi.fn(async () => {});
     const { write } = failing(sqlError(sqlState));
     const { result } = commit(['a'], write, { createSchema });
-    expect(await result).toEqual([{ status: 'fulfilled', value: 'a' }]);
+    expect(await result).toEqual([]);
     expect(createSchema).toHaveBeenCalledOnce();
   });
 
@@ -138,7 +145,7 @@ describe('commitPersistently', () => {
     const createSchema = vi.fn().mockRejectedValueOnce(sqlError('42501')).mockResolvedValue(undefined);
     const { write } = failing(sqlError('42P01'), sqlError('42P01'));
     const { result, error } = commit(['a'], write, { createSchema });
-    expect(await result).toEqual([{ status: 'fulfilled', value: 'a' }]);
+    expect(await result).toEqual([]);
     expect(error).toHaveBeenCalled();
   });
 
@@ -151,27 +158,36 @@ describe('commitPersistently', () => {
         if (part.some((name) => bad.includes(name))) throw sqlError(sqlState);
         return part.join(' ');
       });
-      const results = await commit(items, write).result;
-      expect(items.filter((_, i) => results[i]?.status === 'rejected')).toEqual(bad);
-      for (const result of results) {
-        if (result.status === 'rejected') expect(result.reason).toMatchObject({ sqlState });
-      }
-      const committed = results.flatMap((r) =>
-        r.status === 'fulfilled' && r.value ? r.value.split(' ') : [],
-      );
-      expect(committed).toEqual(items.filter((name) => !bad.includes(name)));
+      const refused = await commit(items, write).result;
+      expect(refused.map(({ item }) => item)).toEqual(bad);
+      for (const { error } of refused) expect(error).toMatchObject({ sqlState });
+      expect(await committedBy(write)).toEqual(items.filter((name) => !bad.includes(name)));
       expect(write.mock.calls.length).toBeLessThan(2 * 3 * Math.log2(64) + 3);
     },
   );
+
+  it.each([
+    ['one in the middle', ['31'], 4],
+    ['the first and the last', ['0', '63'], 12],
+    ['all of them', Array.from({ length: 64 }, (_, i) => `${i}`), 64],
+  ])('isolates %s in few transactions where PostgreSQL names it', async (_, bad, most) => {
+    const items = Array.from({ length: 64 }, (_unused, i) => `${i}`);
+    const write = vi.fn<Write>(async (part) => {
+      const first = part.find((name) => bad.includes(name));
+      if (first !== undefined) throw new DatabaseError(first, '22P05');
+      return part.join(' ');
+    });
+    const refused = await commit(items, write, { culprit: ({ message }) => message }).result;
+    expect(refused.map(({ item }) => item).sort()).toEqual([...bad].sort());
+    expect(await committedBy(write)).toEqual(items.filter((name) => !bad.includes(name)));
+    expect(write.mock.calls.length).toBeLessThanOrEqual(most);
+  });
 
   it('does not take an outage during the isolation for a refusal', async () => {
     time.passes = true;
     const { write } = failing(sqlError('22021'), sqlError('57P01'), sqlError(undefined));
     const { result } = commit(['a', 'b'], write);
-    expect(await result).toEqual([
-      { status: 'fulfilled', value: 'a' },
-      { status: 'fulfilled', value: 'b' },
-    ]);
+    expect(await result).toEqual([]);
   });
 
   it('gives the items back when it is told to give up, also in the middle of a wait', async () => {
@@ -187,8 +203,6 @@ describe('commitPersistently', () => {
     const { result } = commit(['a', 'b'], write, { signal: giveUp.signal });
     await began;
     giveUp.abort();
-    for (const given of await result) {
-      expect(given).toMatchObject({ status: 'rejected', reason: expect.any(NotCommitted) });
-    }
+    await expect(result).rejects.toBeInstanceOf(NotCommitted);
   });
 });

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { WorkerMessage, WorkerRequest } from '../../../workers/checkpoint-worker.js';
-import type { WriterStats } from '../../writer/checkpoint-writer.js';
+import type { WriterStats } from '../../writer/batch-committer.js';
 import { CommandError, note } from '../command.js';
 
 const NOTHING: WriterStats = {

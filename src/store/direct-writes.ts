@@ -1,0 +1,94 @@
+import type { SerializedCheckpoint } from '../checkpoint.js';
+import { QueueUnavailableError } from '../errors.js';
+import type { Database } from '../postgres/database.js';
+import type { Producer } from '../producer/producer.js';
+import { BatchWriter } from '../writer/batch-writer.js';
+import { CheckpointRow } from '../writer/checkpoint-row.js';
+import type { CheckpointSink } from '../writer/checkpoint-sink.js';
+import type { CommitOutcome, SaveReceipt } from './checkpoint-store.js';
+import type { CheckpointTable, DirectWrite } from './checkpoint-table.js';
+import type { OutcomeReader } from './outcome-reader.js';
+import { directReceipt } from './postgres-store.js';
+
+export interface DirectWritesOptions {
+  producer: Producer;
+  database: Database;
+  table: CheckpointTable;
+  sink: CheckpointSink;
+  outcomes: OutcomeReader;
+  /** Whether to write while Redis is away, with a sequence from PostgreSQL's clock. */
+  withoutRedis: boolean;
+}
+
+/**
+ * The saves of a queued store that go past its queue, straight to PostgreSQL, and yet have their place in the order of what
+ * is queued. They are committed when they return; their bytes count as pending memory until then.
+ */
+export class DirectWrites {
+  readonly #options: DirectWritesOptions;
+  readonly #writer: BatchWriter;
+
+  constructor(options: DirectWritesOptions) {
+    this.#options = options;
+    this.#writer = new BatchWriter(options.database);
+  }
+
+  /** Writes what is too large for Redis. @throws QueueUnavailableError, BackpressureError, DatabaseError */
+  oversize(row: CheckpointRow): Promise<SaveReceipt> {
+    const { producer, table, sink, outcomes } = this.#options;
+    return producer.holding(row.byteLength, async () => {
+      const { id, executionId, version } = row.checkpoint;
+      const sequence = await producer.nextSequenceInOrder();
+      const write = () => this.#writer.write([{ sink, records: [{ sequence, body: row.toBuffer() }] }]);
+      const { committed, deleted } = await table.creatingTables(write);
+      const [outcome] =
+        committed > 0
+          ? (['committed'] as const)
+          : deleted > 0
+            ? (['deleted'] as const)
+            : [await outcomes.read({ id, executionId, version, sequence })];
+      return { id, sequence, committed: async () => outcome as CommitOutcome };
+    });
+  }
+
+  /** Writes what Redis did not take. @throws BackpressureError, DatabaseError */
+  async writeThrough({ checkpoint, byteLength }: CheckpointRow): Promise<SaveReceipt> {
+    const { producer, table } = this.#options;
+    const [write] = await producer.holding(byteLength, () =>
+      table.write([checkpoint], producer.lastSequence),
+    );
+    const { sequence } = write as DirectWrite;
+    producer.sawSequence(sequence);
+    return directReceipt(checkpoint.id, write as DirectWrite);
+  }
+
+  /**
+   * Writes only if the stored version is the expected one. An error other than those of version and memory leaves open
+   * whether it was written: the stored version tells.
+   * @throws VersionConflictError, QueueUnavailableError unless `withoutRedis`, BackpressureError, DatabaseError
+   */
+  compareAndSave(checkpoint: SerializedCheckpoint, expectedVersion: number): Promise<SaveReceipt> {
+    const { producer, table } = this.#options;
+    return producer.holding(new CheckpointRow(checkpoint).byteLength, async () => {
+      const drawn = await this.#unlessAway(() => producer.nextSequenceInOrder());
+      const order = drawn === undefined ? { above: producer.lastSequence } : { sequence: drawn };
+      const sequence = await table.compareAndWrite(checkpoint, expectedVersion, order);
+      producer.sawSequence(sequence);
+      // The stored row was numbered by a clock ahead of Redis': what any process saves from now on must still be newer.
+      if (drawn !== undefined && sequence > drawn) {
+        await this.#unlessAway(() => producer.raiseSequence(sequence));
+      }
+      return directReceipt(checkpoint.id, { sequence, outcome: 'committed' });
+    });
+  }
+
+  /** Undefined where Redis is away and may be. @throws QueueUnavailableError unless `withoutRedis` */
+  async #unlessAway<T>(ask: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!this.#options.withoutRedis || !(error instanceof QueueUnavailableError)) throw error;
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,49 @@
+import { InvalidConfigError } from '../errors.js';
+import { checkLimits, limitsOf, type ProducerLimits } from '../producer/limits.js';
+import type { PipelineOptions } from '../writer/pipeline-options.js';
+import { writerSettings } from '../writer/writer-options.js';
+import type { EmbeddedWriterOptions } from './embedded-writer.js';
+
+export interface QueuedCheckpointStoreOptions extends PipelineOptions, Partial<ProducerLimits> {
+  /** A checkpoint with more bytes than this does not travel through Redis but straight to PostgreSQL. Default 1 MiB. */
+  maxQueuedBytes?: number;
+  /**
+   * When Redis does not take a save within `enqueueTimeoutMs`: `reject` (default) with QueueUnavailableError, or
+   * `write-through`: store it in PostgreSQL directly, at once while Redis is known to be away.
+   */
+  onQueueUnavailable?: 'reject' | 'write-through';
+  /**
+   * Also drain the queue in this process, for applications that want no separate worker: `true`, or how. The writer begins
+   * with the constructor, and `close` waits up to 10 s for the commit of what this store saved. Default: false.
+   */
+  writer?: boolean | EmbeddedWriterOptions;
+}
+
+/** 1 MiB: larger values hold up Redis, which does one thing at a time, for milliseconds each. */
+const DEFAULT_MAX_QUEUED_BYTES = 1024 * 1024;
+
+export interface QueuedSettings {
+  readonly limits: ProducerLimits;
+  readonly maxQueuedBytes: number;
+  readonly onQueueUnavailable: 'reject' | 'write-through';
+}
+
+/** The options of a queued store with their defaults. @throws InvalidConfigError naming the option */
+export function queuedSettings(options: QueuedCheckpointStoreOptions): QueuedSettings {
+  const { onQueueUnavailable = 'reject', maxQueuedBytes = DEFAULT_MAX_QUEUED_BYTES, writer } = options;
+  if (onQueueUnavailable !== 'reject' && onQueueUnavailable !== 'write-through') {
+    throw new InvalidConfigError('onQueueUnavailable', "must be 'reject' or 'write-through'");
+  }
+  if (!Number.isInteger(maxQueuedBytes) || maxQueuedBytes < 1) {
+    throw new InvalidConfigError('maxQueuedBytes', 'must be a whole number of at least 1');
+  }
+  if (writer !== undefined && typeof writer !== 'boolean') {
+    if (typeof writer !== 'object' || writer === null) {
+      throw new InvalidConfigError('writer', 'must be true, false or the options of a writer');
+    }
+    writerSettings(writer);
+  }
+  const limits = limitsOf(options);
+  checkLimits(limits);
+  return { limits, maxQueuedBytes, onQueueUnavailable };
+}

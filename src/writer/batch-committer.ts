@@ -1,0 +1,107 @@
+import type { Logger } from '../logger.js';
+import type { Database } from '../postgres/database.js';
+import { BatchWriter, type SinkRecords } from './batch-writer.js';
+import type { Chunk, PlacedRecord } from './chunk-reader.js';
+import type { DeadLetterWriter } from './dead-letter-writer.js';
+import { commitPersistently } from './persistent-commit.js';
+import { type BatchOutcome, RecordRefusedError, type Sink } from './sink.js';
+
+export interface WriterStats extends BatchOutcome {
+  /** Refused by PostgreSQL for good, and kept among the dead letters. */
+  deadLettered: number;
+  batches: number;
+  records: number;
+  bytes: number;
+}
+
+/** A committed batch, as the `batch` event tells it. */
+export interface BatchEvent extends BatchOutcome {
+  records: number;
+  bytes: number;
+  durationMs: number;
+}
+
+export interface BatchCommitterOptions {
+  database: Database;
+  sinks: readonly Sink[];
+  deadLetters: DeadLetterWriter;
+  logger: Logger;
+  /** Aborted when the writer gives up on what it holds. */
+  signal: AbortSignal;
+  /** Told of each transaction; must not throw. */
+  onBatch: (event: BatchEvent) => void;
+}
+
+/** Brings batches of chunks to their end: what PostgreSQL takes is committed, the rest is kept as dead letters. */
+export class BatchCommitter {
+  readonly #options: BatchCommitterOptions;
+  readonly #writer: BatchWriter;
+  readonly #stats: WriterStats = {
+    batches: 0,
+    records: 0,
+    bytes: 0,
+    committed: 0,
+    superseded: 0,
+    deleted: 0,
+    deadLettered: 0,
+  };
+
+  constructor(options: BatchCommitterOptions) {
+    this.#options = options;
+    this.#writer = new BatchWriter(options.database);
+  }
+
+  get stats(): Readonly<WriterStats> {
+    return { ...this.#stats };
+  }
+
+  /** Creates the tables, or brings them up to date. @throws SchemaMismatchError, DatabaseError */
+  async migrate(): Promise<void> {
+    for (const sink of this.#options.sinks) await sink.migrate(this.#options.database);
+  }
+
+  /** All chunks of a batch end alike: written, or rejected with NotCommitted when the writer gives up. */
+  async commit(chunks: readonly Chunk[]): Promise<PromiseSettledResult<void>[]> {
+    const { deadLetters, logger, signal } = this.#options;
+    const records = chunks.flatMap((chunk) => chunk.records);
+    try {
+      const refused = await commitPersistently(records, {
+        write: (part) => this.#write(part),
+        culprit: (error) =>
+          error instanceof RecordRefusedError ? (error.record as PlacedRecord) : undefined,
+        createSchema: () => this.migrate(),
+        logger,
+        signal,
+      });
+      await deadLetters.write(
+        refused.map(({ item, error }) => ({ record: item, origin: item.origin, error })),
+      );
+      this.#stats.deadLettered += refused.length;
+      return chunks.map(() => ({ status: 'fulfilled', value: undefined }));
+    } catch (reason) {
+      return chunks.map(() => ({ status: 'rejected', reason }));
+    }
+  }
+
+  async #write(records: readonly PlacedRecord[]): Promise<void> {
+    const began = performance.now();
+    const outcome = await this.#writer.write(bySink(records));
+    const bytes = records.reduce((sum, { body }) => sum + body.length, 0);
+    const written = { ...outcome, records: records.length, bytes };
+    for (const [name, count] of Object.entries({ ...written, batches: 1 })) {
+      this.#stats[name as keyof WriterStats] += count;
+    }
+    this.#options.onBatch({ ...written, durationMs: performance.now() - began });
+  }
+}
+
+function bySink(records: readonly PlacedRecord[]): SinkRecords[] {
+  const groups = new Map<Sink, PlacedRecord[]>();
+  for (const record of records) {
+    const { sink } = record.origin;
+    const group = groups.get(sink);
+    if (group) group.push(record);
+    else groups.set(sink, [record]);
+  }
+  return [...groups].map(([sink, ofSink]) => ({ sink, records: ofSink }));
+}
