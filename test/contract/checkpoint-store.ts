@@ -4,6 +4,7 @@ import { itCloses } from './closing.js';
 import { itDeletes } from './deleting.js';
 import { itLists } from './listing.js';
 import { itTakesHostileNames } from './names.js';
+import { itComparesVersions } from './optimistic-locking.js';
 import { itSaysWhatBecame } from './receipts.js';
 import { itRefuses } from './refusing.js';
 import { itSaves } from './saving.js';
@@ -52,6 +53,7 @@ export function describeCheckpointStore(name: string, open: () => Promise<Opened
     };
     describe('save and load', () => itSaves(underTest));
     describe('receipts', () => itSaysWhatBecame(underTest));
+    describe('optimistic locking', () => itComparesVersions(underTest));
     describe('latest and list', () => itLists(underTest));
     describe('delete and clear', () => itDeletes(underTest));
     describe('names', () => itTakesHostileNames(underTest));

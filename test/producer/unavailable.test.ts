@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import type { Producer } from '../../src/producer/producer.js';
 import { markOf } from '../../src/redis/queue-keys.js';
 import { freePort } from '../../src/services/free-port.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
@@ -52,14 +53,17 @@ describe('a producer whose Redis cannot be reached', () => {
     await soon(producer.close());
   });
 
-  it('gives up a connection that stays silent: the next save goes over a new one', async () => {
+  it.each<[what: string, call: (producer: Producer) => Promise<unknown>]>([
+    ['save', (producer) => producer.enqueue(newRecord())],
+    ['direct write', (producer) => producer.nextSequenceInOrder()],
+  ])('gives up a connection that stays silent: the next %s goes over a new one', async (_, call) => {
     const place = await testPlace();
     const proxy = await RedisProxy.before(place.redis);
     const producer = testProducer(place, { enqueueTimeoutMs: 300 }, proxy.url);
-    await producer.enqueue(newRecord());
+    await call(producer);
     proxy.stallConnected();
-    await expect(soon(producer.enqueue(newRecord()))).rejects.toMatchObject(UNAVAILABLE);
-    await vi.waitFor(() => soon(producer.enqueue(newRecord())), { timeout: 15_000 });
+    await expect(soon(call(producer))).rejects.toMatchObject(UNAVAILABLE);
+    await vi.waitFor(() => soon(call(producer)), { timeout: 15_000 });
     await soon(producer.close());
   });
 
