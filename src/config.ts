@@ -5,7 +5,7 @@ import { tableNames } from './postgres/identifiers.js';
 import { DEFAULT_LIMITS } from './producer/limits.js';
 import { checkedUrl } from './redis/connection.js';
 import { DEFAULT_PREFIX, DEFAULT_QUEUE, queueKeys } from './redis/queue-keys.js';
-import { MAX_BATCH_RECORDS, WRITER_DEFAULTS } from './writer/writer-options.js';
+import { MAX_BATCH_RECORDS, MAX_TOMBSTONE_DAYS, WRITER_DEFAULTS } from './writer/writer-options.js';
 
 interface Setting<T> {
   /** Environment variable. */
@@ -96,6 +96,12 @@ export const SETTINGS = {
     whole(1, 64),
     WRITER_DEFAULTS.maxConcurrentBatches,
     'transactions in flight in a worker',
+  ),
+  tombstoneDays: setting(
+    'CKPT_TOMBSTONE_DAYS',
+    whole(1, MAX_TOMBSTONE_DAYS),
+    WRITER_DEFAULTS.tombstoneDays,
+    'days that a delete is remembered, at least: what was saved before it cannot come back',
   ),
   enqueueTimeoutMs: setting(
     'CKPT_ENQUEUE_TIMEOUT_MS',

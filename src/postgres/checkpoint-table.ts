@@ -22,6 +22,10 @@ export interface CheckpointTableSql {
   readonly awaitBatch: string;
   /** $1 key, $2 fence: deletes what is under the tombstone, and notes that it is done. */
   readonly removeBuried: Readonly<Record<Scope, string>>;
+  /** Tombstones whose rows may still be there, because whoever left them did not come to the end of it. */
+  readonly unsettled: string;
+  /** $1 days, $2 sequence or null, $3 most: removes tombstones that are older than both, and returns how many. */
+  readonly expireTombstones: string;
   /** $1 to $7: columns as arrays, $8: places in the batch, $9: sequence must be above. Returns id, sequence, stored. */
   readonly upsertNow: string;
   /** $1 to $7: columns, $8: sequence from Redis, or null for this server's clock, $9: it must be above. Writes if nothing or version 0 is stored. Returns the sequence written. */
@@ -141,6 +145,15 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
           SELECT id FROM ${checkpoints} WHERE execution_id = $1 AND write_seq <= $2 ORDER BY id COLLATE "C" FOR UPDATE))`,
       ),
     },
+    unsettled: `
+      SELECT scope, key, fence FROM ${tombstones}
+       WHERE NOT settled AND created_at < now() - interval '1 minute' ORDER BY created_at LIMIT 1000`,
+    expireTombstones: `
+      WITH expired AS (DELETE FROM ${tombstones} WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM ${tombstones}
+         WHERE settled AND created_at < now() - make_interval(days => $1) AND ($2::bigint IS NULL OR fence < $2)
+         LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING 1)
+      SELECT count(*) AS count FROM expired`,
     // A direct write is the newest by being made now: whatever the clocks say, its sequence is set above the fences of its
     // keys, above $9 and above the stored row's. Only the version can make it give way.
     upsertNow: `

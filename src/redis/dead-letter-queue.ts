@@ -136,6 +136,20 @@ export async function deadLettersBySequence(
   return readDeadLetters(client, keys, ids);
 }
 
+/** The oldest record that may still arrive, from the queue or by a replay; undefined if there is none. */
+export async function oldestSequenceOf(
+  client: Redis | Cluster,
+  keys: QueueKeys,
+): Promise<number | undefined> {
+  const oldest = [keys.chunks, deadLetterKeys(keys).chunks].map((chunks) =>
+    client.zrange(chunks, '0', '0', 'WITHSCORES'),
+  );
+  const sequences = (await Promise.all(oldest)).flatMap(([, sequence]) =>
+    sequence === undefined ? [] : [Number(sequence)],
+  );
+  return sequences.length === 0 ? undefined : Math.min(...sequences);
+}
+
 /** The dead letters of an execution. */
 export async function deadLettersOfExecution(
   client: Redis | Cluster,

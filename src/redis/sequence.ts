@@ -134,6 +134,7 @@ export async function release(
   jobIds: readonly string[],
   marks: readonly string[],
 ): Promise<void> {
+  if (jobIds.length + marks.length === 0) return;
   for (let from = 0; from === 0 || from < marks.length; from += MARKS_A_CALL) {
     const jobs = from === 0 ? jobIds : [];
     await RELEASE.run(

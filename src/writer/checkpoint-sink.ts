@@ -13,6 +13,7 @@ import {
   queryRows,
 } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
+import { type Buried, Removal } from '../postgres/removal.js';
 import { migrate } from '../postgres/schema.js';
 import { identifyRow, namesOfRow } from './checkpoint-row.js';
 import {
@@ -25,6 +26,7 @@ import {
 } from './copy-binary.js';
 import {
   type BatchOutcome,
+  type MaintenanceBounds,
   type RecordIdentity,
   RecordRefusedError,
   type Sink,
@@ -34,6 +36,9 @@ import {
 
 /** Field count (2), round (4 + 2) and sequence (4 + 8) around a body. */
 const BYTES_AROUND_BODY = 2 + 6 + 12;
+
+/** Few enough that no statement holds its locks for long. */
+const TOMBSTONES_A_STATEMENT = 5000;
 
 /** Stores checkpoints in the table of `names`. */
 export class CheckpointSink implements Sink {
@@ -53,6 +58,18 @@ export class CheckpointSink implements Sink {
 
   migrate(database: Database): Promise<void> {
     return migrate(database, this.#names);
+  }
+
+  async maintain(database: Database, { tombstoneDays, oldestSequence }: MaintenanceBounds): Promise<void> {
+    const unsettled = await database.query(this.#sql.unsettled);
+    const buried = unsettled.map(({ scope, key, fence }) => ({ scope, key, fence: Number(fence) }) as Buried);
+    if (buried.length > 0) await new Removal(database, this.#sql).settle(buried);
+    const bounds = [tombstoneDays, oldestSequence ?? null, TOMBSTONES_A_STATEMENT];
+    let removed: number;
+    do {
+      const [row] = await database.query(this.#sql.expireTombstones, bounds);
+      removed = Number(row?.count);
+    } while (removed === TOMBSTONES_A_STATEMENT);
   }
 
   check(body: Buffer): void {

@@ -6,7 +6,7 @@ import { type Logger, silentLogger } from '../logger.js';
 import { Database } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
 import { RedisConnection, redisErrorText, throttledErrorLog } from '../redis/connection.js';
-import { DeadLetterQueue } from '../redis/dead-letter-queue.js';
+import { DeadLetterQueue, oldestSequenceOf } from '../redis/dead-letter-queue.js';
 import { timerMs } from '../redis/deadline.js';
 import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
 import { BatchCommitter, type BatchEvent, type WriterStats } from './batch-committer.js';
@@ -15,6 +15,7 @@ import { CheckpointSink } from './checkpoint-sink.js';
 import { type Chunk, ChunkReader } from './chunk-reader.js';
 import { DeadLetterWriter } from './dead-letter-writer.js';
 import { JobCleanup } from './job-cleanup.js';
+import { type Chore, Maintenance } from './maintenance.js';
 import { OrphanSweep } from './orphan-sweep.js';
 import { NotCommitted } from './persistent-commit.js';
 import type { Sink } from './sink.js';
@@ -25,6 +26,8 @@ const MAX_STALLED_COUNT = 1_000_000_000;
 const LOCK_DURATION_MS = 30_000;
 // How soon the jobs of a killed worker come back: lock and interval together.
 const STALLED_INTERVAL_MS = 10_000;
+const ORPHAN_INTERVAL_MS = 5 * 60_000;
+const SINK_INTERVAL_MS = 60_000;
 /** After the deadline of `close`: for giving jobs back and closing connections. */
 const CLOSE_GRACE_MS = 2000;
 const DEFAULT_DEADLINE_MS = 10_000;
@@ -50,7 +53,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
   readonly #reader: ChunkReader;
   readonly #deadLetters: DeadLetterQueue;
   readonly #cleanup: JobCleanup;
-  readonly #orphans: OrphanSweep;
+  readonly #maintenance: Maintenance;
   /** Committed jobs that BullMQ is removing, with the executions whose marks go afterwards. */
   readonly #finishing = new Map<string, readonly string[]>();
   readonly #giveUp = new AbortController();
@@ -71,7 +74,6 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     const { client } = this.#connection;
     const onError = throttledErrorLog(this.#logger, 'finished jobs could not be cleaned up');
     this.#cleanup = new JobCleanup(client, this.#keys, onError);
-    this.#orphans = new OrphanSweep(client, this.#keys, onError);
     this.#deadLetters = new DeadLetterQueue(client, this.#keys, onError);
     this.#reader = new ChunkReader(client, this.#keys, this.#sinks);
     const { signal } = this.#giveUp;
@@ -82,6 +84,10 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
       logger: this.#logger,
       signal,
       onBatch: (event) => this.#committed(event),
+    });
+    this.#maintenance = new Maintenance(this.#chores(), (error) => {
+      const { name, code } = error as { name?: string; code?: string };
+      this.#logger.warn({ error: code ?? name }, 'maintenance failed; tried again later');
     });
     this.#batcher = new Batcher({
       maxRecords: maxBatchRecords,
@@ -131,7 +137,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     this.#worker
       .run()
       .catch((error) => this.#logger.error({ error: redisErrorText(error) }, 'worker loop ended'));
-    this.#orphans.start();
+    this.#maintenance.start();
     this.#logger.info(
       { queue: this.#keys.queue, tables: [...this.#sinks.values()].map((s) => s.target) },
       'writer started',
@@ -149,7 +155,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
   }
 
   async #close(deadlineMs: number): Promise<void> {
-    const inHand = Promise.all([this.#worker?.close(), this.#batcher.drain(), this.#orphans.stop()]);
+    const inHand = Promise.all([this.#worker?.close(), this.#batcher.drain(), this.#maintenance.stop()]);
     const finished = inHand.then(() => this.#cleanup.drain());
     // BullMQ waits for ever for jobs in flight, and for a Redis that is away: the deadline is ours.
     if (!(await settlesWithin(finished, deadlineMs))) {
@@ -166,6 +172,22 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     await settlesWithin(this.#database.close(), CLOSE_GRACE_MS);
     this.#connection.close();
     this.#logger.info({ ...this.stats }, 'writer closed');
+  }
+
+  #chores(): Chore[] {
+    const { client } = this.#connection;
+    const { tombstoneDays } = this.#settings;
+    const sweeps = [this.#keys, this.#deadLetters.keys].map((keys) => new OrphanSweep(client, keys));
+    return [
+      ...sweeps.map((sweep) => ({ intervalMs: ORPHAN_INTERVAL_MS, run: () => sweep.sweep() })),
+      ...[...this.#sinks.values()].map((sink) => ({
+        intervalMs: SINK_INTERVAL_MS,
+        run: async () => {
+          const oldestSequence = await oldestSequenceOf(client, this.#keys);
+          await sink.maintain?.(this.#database, { tombstoneDays, oldestSequence });
+        },
+      })),
+    ];
   }
 
   async #process(job: Job<ChunkJob, void>, token: string | undefined): Promise<void> {

@@ -37,6 +37,13 @@ export interface RecordIdentity {
   readonly executionId: string;
 }
 
+/** How long a tombstone is needed. */
+export interface MaintenanceBounds {
+  readonly tombstoneDays: number;
+  /** The oldest record that may still arrive, from the queue or the dead letters; undefined if there is none. */
+  readonly oldestSequence: number | undefined;
+}
+
 /** What knows one family of tables: its staging columns and its merge. */
 export interface Sink {
   /** Names the sink in the jobs. */
@@ -47,6 +54,8 @@ export interface Sink {
   readonly openBatch: string;
   /** Creates the tables or brings them up to date. */
   migrate(database: Database): Promise<void>;
+  /** Finishes what was broken off and removes what is needed no more; called now and then, by every replica. */
+  maintain?(database: Database, bounds: MaintenanceBounds): Promise<void>;
   /** @throws InvalidChunkError if the body is not of this sink. */
   check(body: Buffer): void;
   /** Whose record a checked body is. */

@@ -12,6 +12,11 @@ export interface CheckpointWriterOptions extends PipelineOptions {
   lingerMs?: number;
   /** Transactions in flight. Default 2: while they commit, the next batch fills. */
   maxConcurrentBatches?: number;
+  /**
+   * Tombstones are kept so many days, and longer as long as a record from before them waits in the queue or among the dead
+   * letters. Default 30.
+   */
+  tombstoneDays?: number;
   /** Further sinks that this worker serves beside the checkpoint table. */
   sinks?: Sink[];
 }
@@ -23,10 +28,13 @@ export const WRITER_DEFAULTS = Object.freeze({
   maxBatchBytes: 4 * 1024 * 1024,
   lingerMs: 5,
   maxConcurrentBatches: 2,
+  tombstoneDays: 30,
 });
 
 /** In the worst case each is of the same id and has a round of its own, which is a SMALLINT. */
 export const MAX_BATCH_RECORDS = 32_000;
+/** A hundred years. */
+export const MAX_TOMBSTONE_DAYS = 36_500;
 /** Above 1000 the worker's loop fetches for too long before it starts. */
 const MAX_CONCURRENCY = 1000;
 
@@ -40,6 +48,7 @@ export function writerSettings(options: Partial<WriterSettings>): WriterSettings
     maxConcurrentBatches: 64,
     maxBatchRecords: MAX_BATCH_RECORDS,
     maxBatchBytes: 2 ** 29,
+    tombstoneDays: MAX_TOMBSTONE_DAYS,
   };
   for (const [name, maximum] of Object.entries(bounds)) {
     const value = options[name as keyof typeof bounds];
