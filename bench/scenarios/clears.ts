@@ -1,0 +1,109 @@
+import { closedLoop, type LoopOptions } from '../closed-loop.js';
+import type { Figures } from '../figures.js';
+import { latenciesOf } from '../latencies.js';
+import { median } from '../median.js';
+import { openLoop } from '../open-loop.js';
+import { withPipeline } from '../pipeline.js';
+import { CLEARS_PER_SECOND, SAVES_IN_FLIGHT } from '../plan.js';
+import { checkpointOf, EXECUTION_IDS, type Save, saveSource } from '../saves.js';
+import type { Run } from '../subject.js';
+import type { Scenario } from './scenario.js';
+
+/** One execution of so many is cleared while it is saved to, again and again; the others must lose nothing. */
+const CLEARED_OF = 8;
+const CLEARED = EXECUTION_IDS.filter((_, index) => index % CLEARED_OF === 0);
+const SPARED = EXECUTION_IDS.filter((id) => !CLEARED.includes(id));
+/** Rows of an execution that has ended and is cleared once. */
+const FEW_ROWS = 5;
+
+export const clears: Scenario = {
+  name: 'clears',
+  about:
+    `${SAVES_IN_FLIGHT} saves in flight, alternately without and with ${CLEARS_PER_SECOND} clears/s by the same store: ` +
+    `half of them of executions that are saved to, half of ended ones with ${FEW_ROWS} rows`,
+  lines: [
+    { figure: 'withoutClears', label: 'sustained without clears', unit: 'saves/s' },
+    { figure: 'besideClears', label: 'sustained with clears', unit: 'saves/s' },
+    { figure: 'clearsRatio', label: 'with ÷ without', unit: 'ratio' },
+    { figure: 'clearP50Ms', label: 'clear p50', unit: 'ms' },
+    { figure: 'clearP99Ms', label: 'clear p99', unit: 'ms' },
+  ],
+  measure: measureClears,
+};
+
+function measureClears({ place, states, plan, signal }: Run): Promise<Figures> {
+  return withPipeline(place.address, async ({ store, worker }) => {
+    const next = saveSource(states);
+    let saved = 0;
+    let spared = 0;
+    const save = (save: Save) => {
+      saved++;
+      if (SPARED.includes(save.executionId)) spared++;
+      return store.save(checkpointOf(save));
+    };
+    /** Saves a second, until the worker is done with the last of them. */
+    const load = async (ends: LoopOptions['ends']): Promise<number> => {
+      const loop = await closedLoop({ savers: SAVES_IN_FLIGHT, ends, next, save, signal });
+      const { commits } = await worker.handled(saved, signal);
+      return (loop.saves / (commits.lastAt - loop.beganAt)) * 1000;
+    };
+    const ended: string[] = [];
+    /** Saves executions that end with that: one for every other clear of a window. */
+    const endExecutions = async (forMs: number): Promise<string[]> => {
+      const count = Math.floor(((forMs / 1000) * CLEARS_PER_SECOND) / 2);
+      const ids = Array.from({ length: count }, (_, index) => `ended-${ended.length + index}`);
+      ended.push(...ids);
+      const ends = { afterSaves: count * FEW_ROWS };
+      await closedLoop({ savers: SAVES_IN_FLIGHT, ends, next: saveSource(states, ids), save, signal });
+      await worker.handled(saved, signal);
+      return ids;
+    };
+    const loadWithClears = async (forMs: number): Promise<{ rate: number; clearMs: number[] }> => {
+      const once = await endExecutions(forMs);
+      const call = (index: number) => {
+        const [ids, turn] = [index % 2 === 0 ? CLEARED : once, index >> 1];
+        return store.clear(ids[turn % ids.length] as string);
+      };
+      const clearing = openLoop({ perSecond: CLEARS_PER_SECOND, forMs, call, signal });
+      // The load lasts until the last clear has returned: clears that are late must not find it gone.
+      const [rate, clearMs] = await Promise.allSettled([load({ with: clearing }), clearing]);
+      if (rate.status === 'rejected') throw rate.reason;
+      if (clearMs.status === 'rejected') throw clearMs.reason;
+      return { rate: rate.value, clearMs: clearMs.value };
+    };
+
+    await loadWithClears(plan.warmUpMs);
+    const without = [await load({ afterMs: plan.clearWindowMs })];
+    const beside: number[] = [];
+    const clearMs: number[] = [];
+    for (let window = 0; window < plan.clearWindows; window++) {
+      const { rate, clearMs: some } = await loadWithClears(plan.clearWindowMs);
+      beside.push(rate);
+      clearMs.push(...some);
+      without.push(await load({ afterMs: plan.clearWindowMs }));
+    }
+
+    // How many rows the cleared executions have left is nobody's to say: their saves race with the clears. So every save
+    // is followed to its end in the worker, and the rows of all other executions are counted.
+    const { handled } = worker.progress.commits;
+    if (handled !== saved) throw new Error(`${saved} saves were acknowledged, the worker handled ${handled}`);
+    const { schema } = place.address;
+    await place.expectRows(schema, 'checkpoints', spared, SPARED);
+    await place.expectRows(schema, 'checkpoints', 0, ended);
+
+    const { p50Ms, p99Ms } = latenciesOf(clearMs);
+    return {
+      withoutClears: median(without),
+      besideClears: median(beside),
+      clearsRatio: median(
+        beside.map((rate, window) => (2 * rate) / (at(without, window) + at(without, window + 1))),
+      ),
+      clearP50Ms: p50Ms,
+      clearP99Ms: p99Ms,
+    };
+  });
+}
+
+function at(rates: readonly number[], index: number): number {
+  return rates[index] as number;
+}
