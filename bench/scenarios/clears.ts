@@ -12,7 +12,7 @@ import type { Scenario } from './scenario.js';
 /** One execution of so many is cleared while it is saved to, again and again; the others must lose nothing. */
 const CLEARED_OF = 8;
 const CLEARED = EXECUTION_IDS.filter((_, index) => index % CLEARED_OF === 0);
-const SPARED = EXECUTION_IDS.filter((id) => !CLEARED.includes(id));
+const SPARED = new Set(EXECUTION_IDS.filter((id) => !CLEARED.includes(id)));
 /** Rows of an execution that has ended and is cleared once. */
 const FEW_ROWS = 5;
 
@@ -25,11 +25,22 @@ export const clears: Scenario = {
     { figure: 'withoutClears', label: 'sustained without clears', unit: 'saves/s' },
     { figure: 'besideClears', label: 'sustained with clears', unit: 'saves/s' },
     { figure: 'clearsRatio', label: 'with ÷ without', unit: 'ratio' },
+    { figure: 'clearsDone', label: 'clears done', unit: 'clears/s' },
     { figure: 'clearP50Ms', label: 'clear p50', unit: 'ms' },
     { figure: 'clearP99Ms', label: 'clear p99', unit: 'ms' },
   ],
   measure: measureClears,
 };
+
+interface Load {
+  /** Saves a second, until the worker is done with the last of them. */
+  readonly rate: number;
+  readonly seconds: number;
+}
+
+interface LoadWithClears extends Load {
+  readonly clearMs: number[];
+}
 
 function measureClears({ place, states, plan, signal }: Run): Promise<Figures> {
   return withPipeline(place.address, async ({ store, worker }) => {
@@ -38,14 +49,14 @@ function measureClears({ place, states, plan, signal }: Run): Promise<Figures> {
     let spared = 0;
     const save = (save: Save) => {
       saved++;
-      if (SPARED.includes(save.executionId)) spared++;
+      if (SPARED.has(save.executionId)) spared++;
       return store.save(checkpointOf(save));
     };
-    /** Saves a second, until the worker is done with the last of them. */
-    const load = async (ends: LoopOptions['ends']): Promise<number> => {
+    const load = async (ends: LoopOptions['ends']): Promise<Load> => {
       const loop = await closedLoop({ savers: SAVES_IN_FLIGHT, ends, next, save, signal });
       const { commits } = await worker.handled(saved, signal);
-      return (loop.saves / (commits.lastAt - loop.beganAt)) * 1000;
+      const seconds = (commits.lastAt - loop.beganAt) / 1000;
+      return { rate: loop.saves / seconds, seconds };
     };
     const ended: string[] = [];
     /** Saves executions that end with that: one for every other clear of a window. */
@@ -58,7 +69,7 @@ function measureClears({ place, states, plan, signal }: Run): Promise<Figures> {
       await worker.handled(saved, signal);
       return ids;
     };
-    const loadWithClears = async (forMs: number): Promise<{ rate: number; clearMs: number[] }> => {
+    const loadWithClears = async (forMs: number): Promise<LoadWithClears> => {
       const once = await endExecutions(forMs);
       const call = (index: number) => {
         const [ids, turn] = [index % 2 === 0 ? CLEARED : once, index >> 1];
@@ -66,20 +77,17 @@ function measureClears({ place, states, plan, signal }: Run): Promise<Figures> {
       };
       const clearing = openLoop({ perSecond: CLEARS_PER_SECOND, forMs, call, signal });
       // The load lasts until the last clear has returned: clears that are late must not find it gone.
-      const [rate, clearMs] = await Promise.allSettled([load({ with: clearing }), clearing]);
-      if (rate.status === 'rejected') throw rate.reason;
+      const [loaded, clearMs] = await Promise.allSettled([load({ with: clearing }), clearing]);
+      if (loaded.status === 'rejected') throw loaded.reason;
       if (clearMs.status === 'rejected') throw clearMs.reason;
-      return { rate: rate.value, clearMs: clearMs.value };
+      return { ...loaded.value, clearMs: clearMs.value };
     };
 
     await loadWithClears(plan.warmUpMs);
     const without = [await load({ afterMs: plan.clearWindowMs })];
-    const beside: number[] = [];
-    const clearMs: number[] = [];
+    const beside: LoadWithClears[] = [];
     for (let window = 0; window < plan.clearWindows; window++) {
-      const { rate, clearMs: some } = await loadWithClears(plan.clearWindowMs);
-      beside.push(rate);
-      clearMs.push(...some);
+      beside.push(await loadWithClears(plan.clearWindowMs));
       without.push(await load({ afterMs: plan.clearWindowMs }));
     }
 
@@ -88,22 +96,23 @@ function measureClears({ place, states, plan, signal }: Run): Promise<Figures> {
     const { handled } = worker.progress.commits;
     if (handled !== saved) throw new Error(`${saved} saves were acknowledged, the worker handled ${handled}`);
     const { schema } = place.address;
-    await place.expectRows(schema, 'checkpoints', spared, SPARED);
+    await place.expectRows(schema, 'checkpoints', spared, [...SPARED]);
     await place.expectRows(schema, 'checkpoints', 0, ended);
 
-    const { p50Ms, p99Ms } = latenciesOf(clearMs);
+    const { p50Ms, p99Ms } = latenciesOf(beside.flatMap(({ clearMs }) => clearMs));
     return {
-      withoutClears: median(without),
-      besideClears: median(beside),
+      withoutClears: median(without.map(({ rate }) => rate)),
+      besideClears: median(beside.map(({ rate }) => rate)),
       clearsRatio: median(
-        beside.map((rate, window) => (2 * rate) / (at(without, window) + at(without, window + 1))),
+        beside.map(({ rate }, window) => rate / meanRate(without.slice(window, window + 2))),
       ),
+      clearsDone: median(beside.map(({ clearMs, seconds }) => clearMs.length / seconds)),
       clearP50Ms: p50Ms,
       clearP99Ms: p99Ms,
     };
   });
 }
 
-function at(rates: readonly number[], index: number): number {
-  return rates[index] as number;
+function meanRate(loads: readonly Load[]): number {
+  return loads.reduce((sum, { rate }) => sum + rate, 0) / loads.length;
 }
