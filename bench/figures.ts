@@ -19,6 +19,8 @@ export interface Figures {
   clearsRatio?: number;
   /** Clears a second in the windows with them: fewer than asked for if they fall behind. */
   clearsDone?: number;
+  /** Clears that PostgreSQL did not take in time. */
+  clearsFailed?: number;
   /** Milliseconds from when a clear was due until it returned. */
   clearP50Ms?: number;
   clearP99Ms?: number;

@@ -14,5 +14,5 @@ export interface Scenario extends Subject<ScenarioName> {
 export interface FigureLine {
   readonly figure: keyof Figures;
   readonly label: string;
-  readonly unit: 'saves/s' | 'clears/s' | 'ratio' | 'ms';
+  readonly unit: 'saves/s' | 'clears/s' | 'clears' | 'ratio' | 'ms';
 }
