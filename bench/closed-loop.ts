@@ -1,23 +1,22 @@
+import { type Latencies, latenciesOf } from './latencies.js';
 import type { Save } from './saves.js';
 
 export interface LoopOptions {
   /** How many save at the same time, each one after the other. */
   readonly savers: number;
-  /** When to stop: after this time, or after this many saves. */
-  readonly ends: { afterMs: number } | { afterSaves: number };
+  /** When to stop: after this time, after this many saves, or when something else is over, however it ended. */
+  readonly ends: { afterMs: number } | { afterSaves: number } | { with: Promise<unknown> };
   readonly next: () => Save;
   /** Resolves when the save is acknowledged. */
   readonly save: (save: Save) => Promise<unknown>;
   readonly signal: AbortSignal;
 }
 
-export interface LoopResult {
+export interface LoopResult extends Latencies {
   readonly saves: number;
   /** Milliseconds of `Date.now()`, which other processes on this machine share. */
   readonly beganAt: number;
   readonly endedAt: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
 }
 
 /** Savers that begin their next save when the last one is acknowledged. Throws what a save throws, after all others ended. */
@@ -27,10 +26,14 @@ export async function closedLoop({ savers, ends, next, save, signal }: LoopOptio
   const endsAt = 'afterMs' in ends ? performance.now() + ends.afterMs : Number.POSITIVE_INFINITY;
   const most = 'afterSaves' in ends ? ends.afterSaves : Number.POSITIVE_INFINITY;
   let begun = 0;
-  let failed = false;
+  let over = false;
+  const end = () => {
+    over = true;
+  };
+  if ('with' in ends) ends.with.then(end, end);
   const saver = async () => {
     try {
-      for (let began = performance.now(); began < endsAt && begun < most && !failed; ) {
+      for (let began = performance.now(); began < endsAt && begun < most && !over; ) {
         signal.throwIfAborted();
         begun++;
         await save(next());
@@ -39,22 +42,11 @@ export async function closedLoop({ savers, ends, next, save, signal }: LoopOptio
         began = now;
       }
     } catch (error) {
-      failed = true;
+      over = true;
       throw error;
     }
   };
   const settled = await Promise.allSettled(Array.from({ length: savers }, saver));
   for (const result of settled) if (result.status === 'rejected') throw result.reason;
-  const sorted = Float64Array.from(latencies).sort();
-  return {
-    saves: begun,
-    beganAt,
-    endedAt: Date.now(),
-    p50Ms: percentile(sorted, 0.5),
-    p99Ms: percentile(sorted, 0.99),
-  };
-}
-
-function percentile(sorted: Float64Array, fraction: number): number {
-  return sorted[Math.max(0, Math.ceil(fraction * sorted.length) - 1)] ?? Number.NaN;
+  return { saves: begun, beganAt, endedAt: Date.now(), ...latenciesOf(latencies) };
 }

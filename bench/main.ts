@@ -7,12 +7,15 @@ import { busyWarning, gitCommit, machineFacts } from './machine.js';
 import { type BenchOptions, readOptions, USAGE, UsageError } from './options.js';
 import { Place } from './place.js';
 import { FULL, QUICK } from './plan.js';
-import { ratiosOf, tableText, targetsText } from './report.js';
+import { ratiosOf, scenariosText, tableText, targetsText } from './report.js';
 import { runRounds } from './rounds.js';
+import { scenariosOf } from './scenarios/index.js';
 import { generatedStates, type StateSet } from './states.js';
 import { reportTargets } from './targets.js';
 import { traceStates } from './traces.js';
 
+/** States of the scenarios: small ones, so that what they measure is not lost in parsing JSON. */
+const SCENARIO_STATE_BYTES = 1024;
 const EXIT = { failed: 1, usage: 2, interrupted: 130 };
 
 const began = performance.now();
@@ -54,12 +57,25 @@ async function bench(
   if (warning) say(warning);
   const plan = options.full ? FULL : QUICK;
   const contenders = contendersOf(options.only);
-  const stateSets = await stateSetsOf(options);
-  const results = await runRounds({ contenders, stateSets, plan, place, signal, onProgress: say });
+  const stateSets = contenders.length > 0 ? await stateSetsOf(options) : [];
+  const running = { place, signal, onProgress: say };
+  const contest = await runRounds({ ...running, subjects: contenders, stateSets, plan });
+  const scenarios = scenariosOf(options.only);
+  const scenarioResults = await runRounds({
+    ...running,
+    subjects: scenarios,
+    stateSets: [generatedStates(SCENARIO_STATE_BYTES)],
+    plan: { ...plan, rounds: plan.scenarioRounds, budgetSeconds: Number.POSITIVE_INFINITY },
+  });
+  const results = [...contest, ...scenarioResults];
   const targets = reportTargets(results);
-  const about = new Map(contenders.map((contender) => [contender.name, contender.about]));
 
-  console.log(`\n${tableText(results, about)}\n\n${targetsText(targets)}\n`);
+  const texts = [
+    ...(contenders.length > 0 ? [tableText(contest, contenders)] : []),
+    ...(scenarios.length > 0 ? [scenariosText(scenarioResults, scenarios)] : []),
+    targetsText(targets),
+  ];
+  console.log(`\n${texts.join('\n\n')}\n`);
   if (warning) console.log(`  Beware: ${warning}.\n`);
   const file = options.jsonFile ?? defaultFile(startedAt);
   await mkdir(dirname(file), { recursive: true });
@@ -72,7 +88,7 @@ async function bench(
     machine,
     services: { postgres: services.postgres, redis: services.redis, ...(await place.serverVersions()) },
     states: stateSets.map(({ name, meanBytes, steps }) => ({ name, meanBytes, different: steps.length })),
-    contenders: Object.fromEntries(about),
+    subjects: Object.fromEntries([...contenders, ...scenarios].map(({ name, about }) => [name, about])),
     results: results.map((result) => ({ ...result, ratios: ratiosOf(results, result) })),
     targets,
   };

@@ -1,13 +1,17 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { CONTENDER_NAMES, type ContenderName } from './contenders/contender.js';
+import { CONTENDER_NAMES } from './contenders/contender.js';
+import { SCENARIO_NAMES } from './scenarios/scenario.js';
+
+const NAMES: readonly string[] = [...CONTENDER_NAMES, ...SCENARIO_NAMES];
 
 export const USAGE = `npm run bench -- [options]
 
   --full                 longer and more rounds: about half an hour, instead of under three minutes
   --sizes BYTES,...      sizes of the generated states, as JSON text (default 1024,8192)
   --trace DIR            recorded agent traces, *.jsonl (default ../shared/traces, if it is there)
-  --only NAME,...        of ${CONTENDER_NAMES.join(', ')}
+  --only NAME,...        contenders: ${CONTENDER_NAMES.join(', ')};
+                         scenarios of the pipeline, with 1 KB states: ${SCENARIO_NAMES.join(', ')}
   --json FILE            where the figures go (default bench/results/<time>.json)
   --help
 
@@ -17,7 +21,8 @@ export interface BenchOptions {
   readonly full: boolean;
   readonly sizes: readonly number[];
   readonly traceDir: string | undefined;
-  readonly only: readonly ContenderName[];
+  /** Names of contenders and scenarios. */
+  readonly only: readonly string[];
   readonly jsonFile: string | undefined;
 }
 
@@ -40,7 +45,7 @@ export function readOptions(args: string[]): BenchOptions | undefined {
     full: given.full ?? false,
     sizes: (given.sizes ?? DEFAULT_SIZES).split(',').map(stateBytes),
     traceDir: given.trace ?? (existsSync(DEFAULT_TRACE_DIR) ? DEFAULT_TRACE_DIR : undefined),
-    only: given.only?.split(',').map(contenderName) ?? CONTENDER_NAMES,
+    only: given.only?.split(',').map(subjectName) ?? NAMES,
     jsonFile: given.json,
   };
 }
@@ -71,8 +76,7 @@ function stateBytes(text: string): number {
   return bytes;
 }
 
-function contenderName(text: string): ContenderName {
-  const name = CONTENDER_NAMES.find((known) => known === text);
-  if (!name) throw new UsageError(`--only: must be of ${CONTENDER_NAMES.join(', ')}`);
-  return name;
+function subjectName(text: string): string {
+  if (!NAMES.includes(text)) throw new UsageError(`--only: must be of ${NAMES.join(', ')}`);
+  return text;
 }

@@ -32,11 +32,22 @@ export class Place {
     this.#redis.on('error', () => {});
   }
 
-  /** Throws unless the table holds as many rows as were saved: a figure counts only if the work was done. */
-  async expectRows(schema: string, table: string, expected: number): Promise<void> {
-    const { rows } = await this.#pool.query(`SELECT count(*)::int AS count FROM "${schema}"."${table}"`);
+  /**
+   * Throws unless the table holds as many rows as were saved, of these executions or in all: a figure counts only if the
+   * work was done.
+   */
+  async expectRows(
+    schema: string,
+    table: string,
+    expected: number,
+    executionIds?: readonly string[],
+  ): Promise<void> {
+    const { rows } = await this.#pool.query(
+      `SELECT count(*)::int AS count FROM "${schema}"."${table}" ${executionIds ? 'WHERE execution_id = ANY ($1)' : ''}`,
+      executionIds && [executionIds],
+    );
     if (rows[0].count !== expected) {
-      throw new Error(`${expected} saves were acknowledged, ${rows[0].count} rows are in ${table}`);
+      throw new Error(`${expected} rows should be in ${table}, there are ${rows[0].count}`);
     }
   }
 

@@ -1,8 +1,8 @@
-/** How long and how much is measured. A round runs every contender once for every kind of state. */
+/** How long and how much is measured. A round runs every subject once for every kind of state. */
 export interface Plan {
   /** Rounds; each figure is the median over them. A later round is left out if it would exceed the budget. */
   readonly rounds: number;
-  /** Seconds in which no further part of a round begins unless it is expected to end within them. */
+  /** Seconds in which no further part of a round of the contenders begins unless it is expected to end within them. */
   readonly budgetSeconds: number;
   /** Milliseconds that savers save, before the queue is drained. */
   readonly windowMs: number;
@@ -12,6 +12,13 @@ export interface Plan {
   readonly drainBytes: number;
   /** Jobs of one save each that a full queue holds. */
   readonly drainJobs: number;
+  /** Rounds of the scenarios, which measure again and again within one. */
+  readonly scenarioRounds: number;
+  /** Windows with clears; before, between and after them is one without. */
+  readonly clearWindows: number;
+  readonly clearWindowMs: number;
+  /** Reads of each kind. */
+  readonly reads: number;
 }
 
 /** Agents that each wait for their save before they go on. */
@@ -20,6 +27,8 @@ export const SAVERS = 64;
 export const SAVES_IN_FLIGHT = 2000;
 /** Connections of the contenders that write each save by itself. */
 export const POOL_SIZE = 16;
+/** Clears a second, beside as many saves as `SAVES_IN_FLIGHT`. */
+export const CLEARS_PER_SECOND = 50;
 /** Executions that the saves are spread over. */
 export const EXECUTIONS = 64;
 
@@ -28,12 +37,16 @@ const MIB = 1024 * 1024;
 /** Under three minutes in all, with three kinds of states. */
 export const QUICK: Plan = Object.freeze({
   rounds: 2,
-  budgetSeconds: 160,
+  budgetSeconds: 148,
   windowMs: 1200,
   warmUpMs: 300,
   drainRecords: 60_000,
   drainBytes: 128 * MIB,
   drainJobs: 5000,
+  scenarioRounds: 1,
+  clearWindows: 3,
+  clearWindowMs: 1000,
+  reads: 1500,
 });
 
 export const FULL: Plan = Object.freeze({
@@ -44,6 +57,10 @@ export const FULL: Plan = Object.freeze({
   drainRecords: 200_000,
   drainBytes: 512 * MIB,
   drainJobs: 40_000,
+  scenarioRounds: 3,
+  clearWindows: 5,
+  clearWindowMs: 5000,
+  reads: 10_000,
 });
 
 /** How many records a full queue holds, and the ceiling writes. */

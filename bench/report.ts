@@ -1,7 +1,9 @@
-import type { ContenderName, Figures } from './contenders/contender.js';
+import type { Contender } from './contenders/contender.js';
+import type { Figures } from './figures.js';
 import { SAVERS, SAVES_IN_FLIGHT } from './plan.js';
 import type { Result } from './rounds.js';
-import { lookup, type TargetReport } from './targets.js';
+import type { FigureLine, Scenario } from './scenarios/scenario.js';
+import { lookup, type TargetReport, withUnit } from './targets.js';
 
 /** The ratios of one result, absent where one of both figures is. */
 export interface Ratios {
@@ -38,15 +40,15 @@ const HEADINGS = [
 ];
 
 /** A table for each kind of states. */
-export function tableText(results: readonly Result[], about: ReadonlyMap<ContenderName, string>): string {
+export function tableText(results: readonly Result[], contenders: readonly Contender[]): string {
   const kinds = [...new Set(results.map(({ states }) => states))];
   const tables = kinds.map((kind) => {
     const rows = results
       .filter(({ states, rounds }) => states === kind && rounds.length > 0)
-      .map((result) => [result.contender, ...cells(result.median, ratiosOf(results, result))]);
+      .map((result) => [result.subject, ...cells(result.median, ratiosOf(results, result))]);
     return `${kind}, ${roundsText(results, kind)}\n${aligned([...headingLines(), ...rows])}`;
   });
-  return [...tables, `${legend(about)}`].join('\n\n');
+  return [...tables, `${legend(contenders)}`].join('\n\n');
 }
 
 function roundsText(results: readonly Result[], kind: string): string {
@@ -74,8 +76,7 @@ function cells(median: Figures, ratios: Ratios): string[] {
   ];
 }
 
-function legend(about: ReadonlyMap<ContenderName, string>): string {
-  const contenders = [...about].map(([name, text]) => [name, text]);
+function legend(contenders: readonly Contender[]): string {
   const columns = [
     [
       `${SAVERS} savers`,
@@ -84,15 +85,37 @@ function legend(about: ReadonlyMap<ContenderName, string>): string {
     [`${SAVES_IN_FLIGHT} in flight`, 'nobody waits for his own save; committed saves/s as before'],
     ['drain', 'from the first commit of a worker that finds a full queue, to the last'],
   ];
-  return [...contenders, ...columns].map(([name, text]) => `  ${name?.padEnd(16)}${text}`).join('\n');
+  return explained([...contenders.map(({ name, about }) => [name, about]), ...columns]);
+}
+
+/** All figures of the scenarios, one a line. */
+export function scenariosText(results: readonly Result[], scenarios: readonly Scenario[]): string {
+  const lines = scenarios.flatMap(({ name, lines }) =>
+    results
+      .filter(({ subject }) => subject === name)
+      .flatMap(({ states, median }) =>
+        lines.map((line) => [`${name}, ${states}: ${line.label}`, valueText(median[line.figure], line.unit)]),
+      ),
+  );
+  const about = explained(scenarios.map(({ name, about }) => [name, about]));
+  return `Scenarios of the pipeline\n${aligned(lines)}\n\n${about}`;
+}
+
+function valueText(value: number | undefined, unit: FigureLine['unit']): string {
+  if (unit === 'ratio') return ratio(value);
+  return `${unit === 'ms' ? milliseconds(value) : whole(value)} ${unit}`;
+}
+
+function explained(texts: readonly (readonly string[])[]): string {
+  return texts.map(([name, text]) => `  ${name?.padEnd(16)}${text}`).join('\n');
 }
 
 export function targetsText(targets: readonly TargetReport[]): string {
   if (targets.length === 0) return 'Targets: their figures were not measured.';
-  const lines = targets.map(({ states, figure, target, measured, met, missedBy }) => [
+  const lines = targets.map(({ states, figure, target, measured, unit, met, missedBy }) => [
     `${states}, ${figure}`,
     target,
-    measured.toFixed(2),
+    withUnit(measured.toFixed(2), unit),
     met ? 'met' : `missed by ${Math.max(1, Math.round(missedBy * 100))} %`,
   ]);
   return `Targets\n${aligned(lines)}`;

@@ -1,13 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Contender, ContenderName, Figures, Run } from './contenders/contender.js';
+import type { Figures } from './figures.js';
+import { median } from './median.js';
 import type { Place } from './place.js';
 import type { Plan } from './plan.js';
 import type { StateSet } from './states.js';
+import type { Run, Subject } from './subject.js';
 
-/** All that was measured of one contender with one kind of states. */
+/** All that was measured of one subject with one kind of states. */
 export interface Result {
   readonly states: string;
-  readonly contender: ContenderName;
+  readonly subject: string;
   /** One entry a round. */
   readonly rounds: Figures[];
   /** Of each figure, over the rounds. */
@@ -15,7 +17,7 @@ export interface Result {
 }
 
 export interface RoundsOptions {
-  readonly contenders: readonly Contender[];
+  readonly subjects: readonly Subject[];
   readonly stateSets: readonly StateSet[];
   readonly plan: Plan;
   readonly place: Place;
@@ -27,11 +29,11 @@ export interface RoundsOptions {
 const REST_MS = 100;
 
 /**
- * Rounds in which every contender has its turn with every kind of states, in an order that turns round each time, so
+ * Rounds in which every subject has its turn with every kind of states, in an order that turns round each time, so
  * that a machine that grows slower or faster favours nobody.
  */
 export async function runRounds({ plan, onProgress, ...options }: RoundsOptions): Promise<Result[]> {
-  const { contenders, stateSets, place, signal } = options;
+  const { subjects, stateSets, place, signal } = options;
   const measured = new Map<string, Figures[]>();
   const began = performance.now();
   const seconds = () => (performance.now() - began) / 1000;
@@ -43,32 +45,32 @@ export async function runRounds({ plan, onProgress, ...options }: RoundsOptions)
         onProgress(`round ${round + 1}, ${states.name}: left out, time is up`);
         continue;
       }
-      for (const contender of round % 2 === 0 ? contenders : [...contenders].reverse()) {
-        onProgress(`round ${round + 1} of ${plan.rounds}, ${states.name}, ${contender.name}`);
-        const figures = await measure(contender, { place, states, plan, signal });
-        const key = keyOf(states, contender);
+      for (const subject of round % 2 === 0 ? subjects : [...subjects].reverse()) {
+        onProgress(`round ${round + 1} of ${plan.rounds}, ${states.name}, ${subject.name}`);
+        const figures = await measure(subject, { place, states, plan, signal });
+        const key = keyOf(states, subject);
         measured.set(key, [...(measured.get(key) ?? []), figures]);
       }
       lastTook.set(states.name, seconds() - partBegan);
     }
   }
   return stateSets.flatMap((states) =>
-    contenders.map((contender) => {
-      const rounds = measured.get(keyOf(states, contender)) ?? [];
-      return { states: states.name, contender: contender.name, rounds, median: medianFigures(rounds) };
+    subjects.map((subject) => {
+      const rounds = measured.get(keyOf(states, subject)) ?? [];
+      return { states: states.name, subject: subject.name, rounds, median: medianFigures(rounds) };
     }),
   );
 }
 
-async function measure(contender: Contender, run: Run): Promise<Figures> {
+async function measure(subject: Subject, run: Run): Promise<Figures> {
   run.signal.throwIfAborted();
   await run.place.clear();
   await delay(REST_MS, undefined, { signal: run.signal });
-  return contender.measure(run);
+  return subject.measure(run);
 }
 
-function keyOf(states: StateSet, contender: Contender): string {
-  return `${states.name}/${contender.name}`;
+function keyOf(states: StateSet, subject: Subject): string {
+  return `${states.name}/${subject.name}`;
 }
 
 function medianFigures(rounds: readonly Figures[]): Figures {
@@ -76,11 +78,4 @@ function medianFigures(rounds: readonly Figures[]): Figures {
   return Object.fromEntries(
     names.map((name) => [name, median(rounds.map((figures) => figures[name] as number))]),
   );
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] as number;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] as number) + upper) / 2;
 }

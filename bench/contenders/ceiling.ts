@@ -8,8 +8,9 @@ import type { WriteRecord } from '../../src/writer/sink.js';
 import { WRITER_DEFAULTS } from '../../src/writer/writer-options.js';
 import { afterCommit, NO_COMMITS, rateAfterFirst } from '../commits.js';
 import { queueRecords } from '../plan.js';
-import { saveSource } from '../saves.js';
-import type { Contender, Run } from './contender.js';
+import { checkpointOf, saveSource } from '../saves.js';
+import type { Run } from '../subject.js';
+import type { Contender } from './contender.js';
 
 /** More would only fill this process's memory: all records are encoded beforehand. */
 const MOST_BYTES = 192 * 1024 * 1024;
@@ -53,9 +54,7 @@ function encodedBatches({ plan, states }: Run): WriteRecord[][] {
   const batches: WriteRecord[][] = [[]];
   let bytes = 0;
   for (let sequence = 1; sequence <= count; sequence++) {
-    const { id, executionId, nodeName, state, step } = next();
-    const checkpoint = serializeCheckpoint({ id, executionId, nodeName, state, metadata: { step } });
-    const body = new CheckpointRow(checkpoint).toBuffer();
+    const body = new CheckpointRow(serializeCheckpoint(checkpointOf(next()))).toBuffer();
     let batch = batches.at(-1) as WriteRecord[];
     if (batch.length === maxBatchRecords || (batch.length > 0 && bytes + body.length > maxBatchBytes)) {
       batch = [];

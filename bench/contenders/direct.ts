@@ -1,7 +1,8 @@
 import { closedLoop } from '../closed-loop.js';
+import type { Figures } from '../figures.js';
 import { SAVERS } from '../plan.js';
 import { type Save, saveSource } from '../saves.js';
-import type { Figures, Run } from './contender.js';
+import type { Run } from '../subject.js';
 
 /** Measures a contender whose saves are committed when they are acknowledged. */
 export async function measureDirect(

@@ -1,5 +1,5 @@
 import { ceiling } from './ceiling.js';
-import type { Contender, ContenderName } from './contender.js';
+import type { Contender } from './contender.js';
 import { jobPerSave } from './job-per-save.js';
 import { pipeline } from './pipeline.js';
 import { postgresSaver } from './postgres-saver.js';
@@ -8,6 +8,6 @@ import { upserts } from './upserts.js';
 /** All who run, in the order of the table. */
 export const CONTENDERS: readonly Contender[] = [pipeline, upserts, postgresSaver, jobPerSave, ceiling];
 
-export function contendersOf(names: readonly ContenderName[]): Contender[] {
+export function contendersOf(names: readonly string[]): Contender[] {
   return CONTENDERS.filter(({ name }) => names.includes(name));
 }

@@ -1,10 +1,12 @@
 import { closedLoop, type LoopResult } from '../closed-loop.js';
 import { rateAfterFirst } from '../commits.js';
+import type { Figures } from '../figures.js';
 import { SAVERS, SAVES_IN_FLIGHT } from '../plan.js';
 import { type Save, saveSource } from '../saves.js';
-import { WorkerHandle } from '../workers/handle.js';
+import type { Run } from '../subject.js';
+import type { WorkerHandle } from '../workers/handle.js';
 import type { WorkerKind } from '../workers/protocol.js';
-import type { Figures, Run } from './contender.js';
+import { withWorker } from '../workers/with-worker.js';
 
 /** A contender whose saves are acknowledged before a worker process commits them. */
 export interface QueuedContender {
@@ -33,7 +35,7 @@ async function measureSaving(
   const sustain = async (savers: number, afterMs: number): Promise<{ rate: number; loop: LoopResult }> => {
     const loop = await closedLoop({ savers, ends: { afterMs }, next, save, signal });
     saved += loop.saves;
-    const { commits } = await worker.committed(saved, signal);
+    const { commits } = await worker.handled(saved, signal);
     return { rate: (loop.saves / (commits.lastAt - loop.beganAt)) * 1000, loop };
   };
   await sustain(SAVES_IN_FLIGHT, plan.warmUpMs);
@@ -57,18 +59,7 @@ async function measureDrain(
   const next = saveSource(states);
   await closedLoop({ savers: SAVES_IN_FLIGHT, ends: { afterSaves: fill }, next, save, signal });
   await worker.start(place.address);
-  const { commits, peakRss } = await worker.committed(fill, signal);
+  const { commits, peakRss } = await worker.handled(fill, signal);
   await place.expectRows(place.address.schema, 'checkpoints', fill);
   return { drain: rateAfterFirst(commits), workerRss: peakRss };
-}
-
-async function withWorker<T>(kind: WorkerKind, use: (worker: WorkerHandle) => Promise<T>): Promise<T> {
-  const worker = WorkerHandle.fork(kind);
-  try {
-    const result = await use(worker);
-    await worker.close();
-    return result;
-  } finally {
-    await worker.kill();
-  }
 }

@@ -46,9 +46,9 @@ export class WorkerHandle {
     await this.#until('it to start', ({ type }) => type === 'started');
   }
 
-  /** Resolves when it has committed so many since it was started. */
-  async committed(saves: number, signal: AbortSignal): Promise<Progress> {
-    await this.#until(`${saves} commits`, () => this.#progress.commits.committed >= saves, signal);
+  /** Resolves when it is done with so many records since it was started. */
+  async handled(records: number, signal: AbortSignal): Promise<Progress> {
+    await this.#until(`${records} records`, () => this.#progress.commits.handled >= records, signal);
     return this.#progress;
   }
 
@@ -79,7 +79,7 @@ export class WorkerHandle {
   async #until(what: string, done: (message: FromWorker) => boolean, signal?: AbortSignal): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     let abort: (() => void) | undefined;
-    let seen = this.#progress.commits.committed;
+    let seen = this.#progress.commits.handled;
     let movedAt = Date.now();
     try {
       await new Promise<void>((resolve, reject) => {
@@ -93,11 +93,13 @@ export class WorkerHandle {
         if (signal?.aborted) abort();
         signal?.addEventListener('abort', abort);
         timer = setInterval(() => {
-          if (this.#progress.commits.committed !== seen) movedAt = Date.now();
-          seen = this.#progress.commits.committed;
+          if (this.#progress.commits.handled !== seen) movedAt = Date.now();
+          seen = this.#progress.commits.handled;
           if (Date.now() - movedAt > STALL_MS) {
             reject(
-              new Error(`${this.kind} worker: waited for ${what}, but nothing came (${seen} committed)`),
+              new Error(
+                `${this.kind} worker: waited for ${what}, but nothing came (${seen} records are done)`,
+              ),
             );
           }
         }, LOOK_MS);

@@ -12,7 +12,7 @@ const CONCURRENCY = POOL_SIZE;
 /** What one writes first: a processor that upserts the one save of its job. */
 export async function startJobPerSaveWorker(
   address: Address,
-  committed: (saves: number) => void,
+  handled: (records: number) => void,
 ): Promise<RunningWorker> {
   const upserts = openUpserts(address);
   const connection = new Redis(address.redisUrl, { maxRetriesPerRequest: null });
@@ -20,7 +20,7 @@ export async function startJobPerSaveWorker(
     address.queue,
     async ({ data }) => {
       await upserts.upsert(data);
-      committed(1);
+      handled(1);
     },
     { connection, concurrency: CONCURRENCY },
   );

@@ -21,8 +21,8 @@ let reported = 0;
 
 function report(): void {
   peakRss = Math.max(peakRss, process.memoryUsage.rss());
-  if (commits.committed === reported) return;
-  reported = commits.committed;
+  if (commits.handled === reported) return;
+  reported = commits.handled;
   tell({ type: 'progress', progress: { commits, peakRss } });
 }
 

@@ -26,5 +26,5 @@ export interface RunningWorker {
   close(): Promise<void>;
 }
 
-/** Begins to take jobs; tells each commit. */
-export type StartWorker = (address: Address, committed: (saves: number) => void) => Promise<RunningWorker>;
+/** Begins to take jobs; tells of each commit how many records it was done with. */
+export type StartWorker = (address: Address, handled: (records: number) => void) => Promise<RunningWorker>;
