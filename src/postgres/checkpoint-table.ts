@@ -4,7 +4,7 @@ import type { TableNames } from './identifiers.js';
 
 /** All SQL on the checkpoint table and its tombstones. Names are quoted identifiers; every value is a parameter or COPY. */
 export interface CheckpointTableSql {
-  /** Sent with BEGIN of a batch: the staging table of this session and the batch's lock, its sign that it is in flight. */
+  /** Sent with BEGIN of a batch: the staging table of this session, and the horizon of what it can see from now on. */
   readonly openBatch: string;
   readonly copy: string;
   /** $1: the round. Stores the staged records of that round that are newer than what is stored and under no tombstone. */
@@ -12,15 +12,18 @@ export interface CheckpointTableSql {
   /** How many staged records are under a tombstone. */
   readonly countTombstoned: string;
   /**
+   * The last statements of a batch before COMMIT: takes its lock, the sign that it is about to commit, then removes those of
+   * its rows whose tombstone came behind the horizon.
+   */
+  readonly lastLook: string;
+  /**
    * $1 scopes, $2 keys, $3 fences from Redis, or null for one from this server's clock. Leaves tombstones and returns them with
    * their fences: above all that is stored of the key, for the clocks that numbered it may be ahead of the one of $3.
    */
   readonly bury: string;
-  /** The batches in flight, by the number in their lock. */
-  readonly batchesInFlight: string;
-  /** $1: the number of a batch. Returns when that batch has ended. */
-  readonly awaitBatch: string;
-  /** $1 key, $2 fence: deletes what is under the tombstone, and notes that it is done. */
+  /** Waits until every batch that is about to commit now has ended. A statement of its own, in no transaction. */
+  readonly awaitBatches: string;
+  /** $1 keys, $2 fences, of tombstones of one scope: deletes what is under them, and notes that it is done. */
   readonly removeBuried: Readonly<Record<Scope, string>>;
   /** Tombstones whose rows may still be there, because whoever left them did not come to the end of it. */
   readonly unsettled: string;
@@ -45,6 +48,8 @@ export interface CheckpointTableSql {
 /** What a delete covers: one checkpoint by its id, or all of an execution. */
 export type Scope = 'checkpoint' | 'execution';
 
+/** Transaction ids from here on may belong to tombstones that a batch did not see when it began. */
+const HORIZON = 'checkpoint_queue.horizon';
 /** A client that froze in the middle of a batch must not hold up deletes for longer. */
 const BATCH_IDLE_LIMIT = '30s';
 /** How long a delete waits for one batch that was in flight before it. */
@@ -73,9 +78,9 @@ const POSITION_DESC = 'timestamp DESC, version DESC, write_seq DESC, id COLLATE 
 
 /** What keeps deleted things deleted. Tests alone switch one off, to see the harm that it prevents. */
 export interface Safeguards {
-  /** Batches hold their lock, so that a delete can wait for those that began before its tombstone. */
+  /** Batches look once more before they commit, under a lock that deletes wait for. */
   readonly gate: boolean;
-  /** Batches leave out what is under a tombstone. */
+  /** Batches leave out what is under a tombstone when they merge. */
   readonly guard: boolean;
 }
 
@@ -101,16 +106,21 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
         SELECT max(d.fence) + 1 FROM ${tombstones} d
          WHERE d.scope = 'checkpoint' AND d.key = $1 OR d.scope = 'execution' AND d.key = $2))`;
 
-  const removeBuried = (scope: Scope, rows: string) => `
-    WITH removed AS (DELETE FROM ${checkpoints} WHERE ${rows})
-    UPDATE ${tombstones} SET settled = true WHERE scope = '${scope}' AND key = $1 AND fence = $2`;
+  // Locked in the order in which batches lock them: otherwise they would deadlock.
+  const removeBuried = (scope: Scope, column: string) => `
+    WITH buried AS (SELECT * FROM unnest($1::text[], $2::bigint[]) AS b (key, fence)),
+      removed AS (DELETE FROM ${checkpoints} WHERE id = ANY (ARRAY(
+        SELECT t.id FROM ${checkpoints} t JOIN buried b ON t.${column} = b.key AND t.write_seq <= b.fence
+         ORDER BY t.id COLLATE "C" FOR UPDATE OF t)))
+    UPDATE ${tombstones} d SET settled = true FROM buried b
+     WHERE d.scope = '${scope}' AND d.key = b.key AND d.fence = b.fence`;
 
   return {
     openBatch: `
       SET LOCAL client_min_messages = warning;
       SET LOCAL idle_in_transaction_session_timeout = '${BATCH_IDLE_LIMIT}';
       CREATE TEMP TABLE IF NOT EXISTS ${staging} (${STAGING_COLUMNS.join(', ')}) ON COMMIT DELETE ROWS;
-      ${gate ? `SELECT pg_advisory_xact_lock(${lockClass}, pg_backend_pid())` : ''}`,
+      SELECT set_config('${HORIZON}', pg_snapshot_xmin(pg_current_snapshot())::text, true)`,
     copy: `COPY pg_temp.${staging} FROM STDIN (FORMAT binary)`,
     // Sorted by key, so that concurrent batches take their row locks in one order and do not deadlock.
     merge: `
@@ -120,30 +130,43 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
       ON CONFLICT (id) DO UPDATE SET ${assign}
       WHERE (t.version, t.write_seq) < (excluded.version, excluded.write_seq)`,
     countTombstoned: `SELECT count(*) AS count FROM pg_temp.${staging} s WHERE ${tombstoned}`,
+    // Rows that this batch wrote are locked by it already; all others are the business of who deletes.
+    lastLook: gate
+      ? `
+      SELECT pg_advisory_xact_lock(${lockClass}, pg_backend_pid());
+      DELETE FROM ${checkpoints} t USING pg_temp.${staging} s, ${tombstones} d
+       WHERE d.xid >= current_setting('${HORIZON}')::xid8 AND d.fence >= s.write_seq
+         AND (d.scope = 'checkpoint' AND d.key = s.id OR d.scope = 'execution' AND d.key = s.execution_id)
+         AND t.id = s.id AND t.write_seq = s.write_seq`
+      : 'SELECT; SELECT FROM pg_class LIMIT 0',
     bury: `
-      INSERT INTO ${tombstones} AS d (scope, key, fence, settled)
+      INSERT INTO ${tombstones} AS d (scope, key, fence, settled, xid)
       SELECT r.scope, r.key, greatest(coalesce(r.fence, ${clock}), CASE r.scope
           WHEN 'checkpoint' THEN (SELECT t.write_seq FROM ${checkpoints} t WHERE t.id = r.key)
-          ELSE (SELECT max(t.write_seq) FROM ${checkpoints} t WHERE t.execution_id = r.key) END), false
+          ELSE (SELECT max(t.write_seq) FROM ${checkpoints} t WHERE t.execution_id = r.key) END), false, pg_current_xact_id()
         FROM unnest($1::text[], $2::text[], $3::bigint[]) AS r (scope, key, fence)
        ORDER BY r.scope, r.key COLLATE "C"
       ON CONFLICT (scope, key) DO UPDATE
-        SET fence = greatest(d.fence, excluded.fence), created_at = now(), settled = false
+        SET fence = greatest(d.fence, excluded.fence), created_at = now(), settled = false, xid = excluded.xid
       RETURNING scope, key, fence`,
-    batchesInFlight: `
-      SELECT objid AS batch FROM pg_locks
-       WHERE locktype = 'advisory' AND classid = ${lockClass} AND objsubid = 2 AND mode = 'ExclusiveLock' AND granted
-         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
-    awaitBatch: `
-      SELECT set_config('lock_timeout', '${AWAIT_BATCH_LIMIT}', true), pg_advisory_xact_lock_shared(${lockClass}, $1)`,
+    // Each lock is let go before the next one is waited for: held, it would stall the next batch of that connection.
+    awaitBatches: `
+      DO $$
+      DECLARE batch integer;
+      BEGIN
+        FOR batch IN
+          SELECT objid::bigint::integer FROM pg_locks
+           WHERE locktype = 'advisory' AND classid = ${lockClass} AND objsubid = 2 AND mode = 'ExclusiveLock' AND granted
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        LOOP
+          SET LOCAL lock_timeout = '${AWAIT_BATCH_LIMIT}';
+          PERFORM pg_advisory_xact_lock_shared(${lockClass}, batch);
+          COMMIT;
+        END LOOP;
+      END $$`,
     removeBuried: {
-      checkpoint: removeBuried('checkpoint', 'id = $1 AND write_seq <= $2'),
-      // Locked in the order in which batches lock them: otherwise they would deadlock.
-      execution: removeBuried(
-        'execution',
-        `id = ANY (ARRAY(
-          SELECT id FROM ${checkpoints} WHERE execution_id = $1 AND write_seq <= $2 ORDER BY id COLLATE "C" FOR UPDATE))`,
-      ),
+      checkpoint: removeBuried('checkpoint', 'id'),
+      execution: removeBuried('execution', 'execution_id'),
     },
     unsettled: `
       SELECT scope, key, fence FROM ${tombstones}

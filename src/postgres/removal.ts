@@ -12,18 +12,16 @@ export interface Buried {
 export type RemovalRequest = Omit<Buried, 'fence'> & { readonly fence?: number | undefined };
 
 /**
- * Deletes for good, and stalls no writer. First the tombstones are committed: batches that begin from now on leave out what is
- * under them. Then those batches are waited for that were in flight at that moment, for they may not have seen them. Then
- * the rows go. (CREATE INDEX CONCURRENTLY waits in the same way.) A tombstone whose rows are not gone, because its
- * process died in between, stays marked as not settled, and a writer settles it.
+ * Deletes for good, and stalls no writer. First the tombstones are committed: batches that merge from now on leave out what is
+ * under them. A batch that has merged already looks once more before it commits, under a lock, and removes what it wrote
+ * under them; only those that hold this lock at this moment, and may have looked before, are waited for. Then the
+ * rows go. (CREATE INDEX CONCURRENTLY waits in the same way.) A tombstone whose rows are not gone, because its process died
+ * in between, stays marked as not settled, and a writer settles it.
  */
 export class Removal {
   constructor(
     private readonly database: Database,
-    private readonly sql: Pick<
-      CheckpointTableSql,
-      'bury' | 'batchesInFlight' | 'awaitBatch' | 'removeBuried'
-    >,
+    private readonly sql: Pick<CheckpointTableSql, 'bury' | 'awaitBatches' | 'removeBuried'>,
   ) {}
 
   /**
@@ -50,19 +48,21 @@ export class Removal {
 
   /** Deletes what is under tombstones that are committed. */
   async settle(buried: readonly Buried[]): Promise<void> {
-    await this.#awaitBatchesInFlight();
-    const removals = buried.map(({ scope, key, fence }) =>
-      this.database.query(this.sql.removeBuried[scope], [key, fence]),
-    );
+    await this.database.query(this.sql.awaitBatches);
+    const scopes = (['checkpoint', 'execution'] as const).map((scope) => ({
+      scope,
+      ofScope: buried.filter((one) => one.scope === scope),
+    }));
+    const removals = scopes
+      .filter(({ ofScope }) => ofScope.length > 0)
+      .map(({ scope, ofScope }) =>
+        this.database.query(this.sql.removeBuried[scope], [
+          ofScope.map(({ key }) => key),
+          ofScope.map(({ fence }) => fence),
+        ]),
+      );
     const failed = (await Promise.allSettled(removals)).find(({ status }) => status === 'rejected');
     if (failed?.status === 'rejected') throw failed.reason;
-  }
-
-  /** One after the other, each in a statement of its own: a lock that is held while waiting for the next would stall a batch. */
-  async #awaitBatchesInFlight(): Promise<void> {
-    for (const { batch } of await this.database.query(this.sql.batchesInFlight)) {
-      await this.database.query(this.sql.awaitBatch, [batch]);
-    }
   }
 }
 

@@ -31,12 +31,14 @@ const MIGRATIONS: ReadonlyArray<(names: TableNames) => string> = [
       created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
       PRIMARY KEY (scope, key)
     );`,
-  // Not settled: a delete left its tombstone and has not removed the rows under it yet.
+  // Not settled: a delete left its tombstone and has not removed the rows under it yet. xid: the transaction that left it.
   (names) => `
     ALTER TABLE ${names.tombstones} ADD COLUMN IF NOT EXISTS settled BOOLEAN NOT NULL DEFAULT true;
+    ALTER TABLE ${names.tombstones} ADD COLUMN IF NOT EXISTS xid XID8 NOT NULL DEFAULT '0';
     -- Short names: PostgreSQL cuts them after 63 bytes, which those of two indexes of a long table name might share.
     CREATE INDEX IF NOT EXISTS "idx_${names.table}_due" ON ${names.tombstones} (created_at) WHERE NOT settled;
-    CREATE INDEX IF NOT EXISTS "idx_${names.table}_age" ON ${names.tombstones} (created_at);`,
+    CREATE INDEX IF NOT EXISTS "idx_${names.table}_age" ON ${names.tombstones} (created_at);
+    CREATE INDEX IF NOT EXISTS "idx_${names.table}_xid" ON ${names.tombstones} (xid);`,
 ];
 
 /** The schema version that this release writes. */

@@ -25,8 +25,8 @@ import {
 } from './checkpoint-store.js';
 import { Gathered } from './gathered.js';
 
-/** Deletes wait for batches for most of their time: two rounds keep it short and take few connections. */
-const MAX_REMOVAL_ROUNDS = 2;
+/** Deletes that are under way while later ones gather: few enough for a small pool. */
+const MAX_REMOVAL_ROUNDS = 4;
 /** Comparisons in one save while others keep changing the version back to the expected one; a trigger may suppress writes for good. */
 const MAX_COMPARISONS = 5;
 

@@ -8,7 +8,7 @@ export interface SinkRecords {
 }
 
 /**
- * Writes records in one transaction: gate, COPY into staging, merge. Applying a record again changes nothing, so whoever
+ * Writes records in one transaction: COPY into staging, merge, a last look at what was deleted. Applying a record again changes nothing, so whoever
  * is not sure whether a batch was committed may write it once more. It does not retry.
  */
 export class BatchWriter {
@@ -32,6 +32,11 @@ export class BatchWriter {
         sum.committed += outcome.committed;
         sum.superseded += outcome.superseded;
         sum.deleted += outcome.deleted;
+      }
+      for (const records of staged) {
+        const removed = await records.lastLook(client);
+        sum.committed -= removed;
+        sum.deleted += removed;
       }
       return sum;
     }, setup);

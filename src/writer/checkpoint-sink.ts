@@ -1,3 +1,4 @@
+import type { QueryResult } from 'pg';
 import { DatabaseError } from '../errors.js';
 import {
   type CheckpointTableSql,
@@ -83,7 +84,10 @@ export class CheckpointSink implements Sink {
   stage(records: readonly WriteRecord[]): StagedRecords {
     const rounds = foldByKey(records);
     const bytes = encodeRounds(rounds);
-    return { apply: (client) => this.#apply(client, bytes, rounds, records.length) };
+    return {
+      apply: (client) => this.#apply(client, bytes, rounds, records.length),
+      lastLook: (client) => this.#lastLook(client),
+    };
   }
 
   async #apply(
@@ -105,6 +109,12 @@ export class CheckpointSink implements Sink {
       deleted = Number(row?.count);
     }
     return { committed, deleted, superseded: total - committed - deleted };
+  }
+
+  async #lastLook(client: PgClient): Promise<number> {
+    // Two statements, so two results: the lock comes before the snapshot that the look is taken with.
+    const [, removed] = (await client.query(this.#sql.lastLook)) as unknown as QueryResult[];
+    return removed?.rowCount ?? 0;
   }
 
   async #copy(client: PgClient, bytes: Buffer, staged: readonly WriteRecord[]): Promise<void> {

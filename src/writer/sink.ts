@@ -29,6 +29,11 @@ export class RecordRefusedError extends DatabaseError {
 export interface StagedRecords {
   /** @throws RecordRefusedError where COPY names the line; what PostgreSQL throws otherwise */
   apply(client: PgClient): Promise<BatchOutcome>;
+  /**
+   * Called when all sinks of the batch have applied theirs, right before COMMIT: removes what was deleted meanwhile.
+   * @returns how many of the committed records that were
+   */
+  lastLook(client: PgClient): Promise<number>;
 }
 
 /** The names by which people know a record. */
