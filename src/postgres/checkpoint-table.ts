@@ -35,7 +35,7 @@ export interface CheckpointTableSql {
   readonly writeFirst: string;
   /** As `writeFirst`, if version $10 is stored; never inserts. */
   readonly writeSuccessor: string;
-  /** $1 id. */
+  /** $1 id. Without a row that a delete is about to remove; the two above take no notice of it either. */
   readonly version: string;
   readonly load: string;
   readonly latest: string;
@@ -105,6 +105,10 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
   const givenSequence = `greatest(coalesce($8::bigint, ${clock}), $9::bigint + 1, (
         SELECT max(d.fence) + 1 FROM ${tombstones} d
          WHERE d.scope = 'checkpoint' AND d.key = $1 OR d.scope = 'execution' AND d.key = $2))`;
+  // A delete leaves its tombstone first and removes the rows a little later: in between they count as gone.
+  const gone = `EXISTS (
+        SELECT FROM ${tombstones} d WHERE NOT d.settled AND d.fence >= t.write_seq AND (
+          d.scope = 'checkpoint' AND d.key = t.id OR d.scope = 'execution' AND d.key = t.execution_id))`;
 
   // Locked in the order in which batches lock them: otherwise they would deadlock.
   const removeBuried = (scope: Scope, column: string) => `
@@ -202,14 +206,14 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
     writeFirst: `
       INSERT INTO ${checkpoints} AS t (${COLUMNS})
       VALUES ($1::text, $2::text, $3::text, $4::jsonb, $5::jsonb, $6::timestamptz, $7::integer, ${givenSequence})
-      ON CONFLICT (id) DO UPDATE SET ${assignNow} WHERE t.version = 0
+      ON CONFLICT (id) DO UPDATE SET ${assignNow} WHERE t.version = 0 OR ${gone}
       RETURNING write_seq AS sequence`,
     writeSuccessor: `
       UPDATE ${checkpoints} AS t SET execution_id = $2::text, node_name = $3::text, state = $4::jsonb, metadata = $5::jsonb,
         timestamp = $6::timestamptz, version = $7::integer, write_seq = greatest(${givenSequence}, t.write_seq + 1)
-      WHERE id = $1::text AND version = $10::integer
+      WHERE id = $1::text AND version = $10::integer AND NOT ${gone}
       RETURNING write_seq AS sequence`,
-    version: `SELECT version FROM ${checkpoints} WHERE id = $1`,
+    version: `SELECT version FROM ${checkpoints} t WHERE id = $1 AND NOT ${gone}`,
     load: `${SELECT} FROM ${checkpoints} WHERE id = $1`,
     latest: `${SELECT} FROM ${checkpoints} WHERE execution_id = $1 ORDER BY ${POSITION_DESC} LIMIT 1`,
     fates: `

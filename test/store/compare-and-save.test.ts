@@ -10,6 +10,7 @@ import { CheckpointRow } from '../../src/writer/checkpoint-row.js';
 import { CheckpointSink } from '../../src/writer/checkpoint-sink.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { RedisProxy } from '../redis/proxy.js';
+import { HeldCommits } from '../writer/held-commit.js';
 import { waitsForLock } from './lock-wait.js';
 import { type Place, startWriter, testPlace, testStore } from './place.js';
 
@@ -116,6 +117,48 @@ describe('a save with an expected version, beside queued saves', () => {
     const batch = () => store.saveBatch([newCheckpoint()], { expectedVersion: 0 });
     expect(batch).toBeTypeOf('function');
   });
+});
+
+describe.each(['delete', 'clear'] as const)(
+  'while a %s waits for a batch before it removes the rows',
+  (method) => {
+    it('a stored version counts as gone, and a save that expects nothing outlives the delete', async () => {
+      const checkpoint = newCheckpoint({ version: 5, state: 'stored' });
+      await store.save({ ...checkpoint }, { expectedVersion: 0 });
+      const held = new HeldCommits({ connectionString: place.postgres });
+      await startWriter(place, { postgres: held });
+      await store.save(newCheckpoint());
+      await held.stands();
+      const deleting = testStore(place, {
+        postgres: { connectionString: place.postgres, application_name: place.schema },
+      });
+      const key = method === 'delete' ? checkpoint.id : checkpoint.executionId;
+      const removing = Promise.allSettled([deleting[method](key)]);
+      await waitsForLock(place);
+
+      const next = { ...checkpoint, version: undefined };
+      const saving = store.save(next, { expectedVersion: 5 }).catch((error: unknown) => error);
+      expect(await saving).toMatchObject({ code: 'VERSION_CONFLICT', actualVersion: undefined });
+      await store.save({ ...next, state: 'anew' }, { expectedVersion: 0 });
+      held.letGo();
+      expect(await removing).toMatchObject([{ status: 'fulfilled' }]);
+      expect(await store.load(checkpoint.id)).toMatchObject({ version: 1, state: 'anew' });
+    });
+  },
+);
+
+it('a row that another program wrote after a delete is compared as it is, though it has no sequence', async () => {
+  const checkpoint = newCheckpoint();
+  await store.delete(checkpoint.id);
+  await place.pool.query(
+    `INSERT INTO ${place.schema}.checkpoints (id, execution_id, node_name, state, timestamp, version)
+     VALUES ($1, $2, '', '{}', now(), 3)`,
+    [checkpoint.id, checkpoint.executionId],
+  );
+  const saving = store.save(checkpoint, { expectedVersion: 0 });
+  await expect(saving).rejects.toMatchObject({ code: 'VERSION_CONFLICT', actualVersion: 3 });
+  await store.save(checkpoint, { expectedVersion: 3 });
+  expect((await store.load(checkpoint.id)).version).toBe(4);
 });
 
 describe('a save with an expected version, where another clock numbered what is there', () => {
