@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { PostgresCheckpointStore } from '../../src/index.js';
+import { SCHEMA_VERSION } from '../../src/postgres/schema.js';
 import { startRedis } from '../../src/services/redis-server.js';
 import { services, type TestSchema, testQueue, testSchema } from '../services.js';
 import { logged, runCli, startCli } from './cli.js';
@@ -26,7 +27,7 @@ test('init creates the tables, again and six times at once', async () => {
   );
   expect(JSON.parse(results[0]?.stdout as string)).toEqual({
     table: `${place.schema}.checkpoints`,
-    schemaVersion: 1,
+    schemaVersion: SCHEMA_VERSION,
   });
   expect((await runCli(['init'], env)).stdout).toContain('schema version 1');
 });

@@ -2,6 +2,7 @@ import pg from 'pg';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { serializeCheckpoint } from '../../src/checkpoint.js';
 import { PostgresCheckpointStore, QueuedCheckpointStore } from '../../src/index.js';
+import { checkpointTableSql } from '../../src/postgres/checkpoint-table.js';
 import { Database } from '../../src/postgres/database.js';
 import { tableNames } from '../../src/postgres/identifiers.js';
 import { BatchWriter } from '../../src/writer/batch-writer.js';
@@ -55,6 +56,25 @@ describe.each(['delete', 'clear'] as const)('%s while a batch stands before its 
     await expect(store.load(checkpoint.id)).rejects.toMatchObject(NOT_FOUND);
     expect(await receipt.committed()).toBe('deleted');
     await expect(store.load(checkpoint.id)).rejects.toMatchObject(NOT_FOUND);
+  });
+
+  it('waits for no batch that has its last look before it, and that batch commits nothing of it', async () => {
+    const { lastLook } = checkpointTableSql(tableNames({ schema: place.schema }));
+    const held = new HeldCommits({ connectionString: place.postgres }, lastLook);
+    const writer = await startWriter(place, { postgres: held });
+    const store = testStore(place);
+    const [doomed, kept] = [newCheckpoint(), newCheckpoint()];
+    const receipts = await store.saveBatch([doomed, kept]);
+    await held.stands();
+    await store[method](method === 'delete' ? doomed.id : doomed.executionId);
+    held.letGo();
+    await store.flush();
+    expect(await Promise.all(receipts.map((receipt) => receipt.committed()))).toEqual([
+      'deleted',
+      'committed',
+    ]);
+    expect(await store.list(doomed.executionId)).toEqual([]);
+    expect(writer.stats).toMatchObject({ committed: 1, deleted: 1, superseded: 0 });
   });
 
   it('holds up no batch once it is done, and a later save is stored', async () => {
