@@ -39,7 +39,7 @@ export interface CheckpointTableSql {
   readonly version: string;
   readonly load: string;
   readonly latest: string;
-  /** $1 ids, $2 execution ids: what became of queued records. Returns id, version and sequence of the stored row, and the fence of each, in the order given. */
+  /** $1 ids, $2 execution ids: what became of queued records. Returns id, version and sequence of the stored row, and the fence and the time in µs of the latest delete, in the order given. */
   readonly fates: string;
   readonly estimateRows: string;
   list(options: { before?: 'time' | 'id'; after?: 'time' | 'id' }): string;
@@ -102,13 +102,16 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
     'write_seq = excluded.write_seq',
     'write_seq = greatest(excluded.write_seq, t.write_seq + 1)',
   );
-  const givenSequence = `greatest(coalesce($8::bigint, ${clock}), $9::bigint + 1, (
-        SELECT max(d.fence) + 1 FROM ${tombstones} d
-         WHERE d.scope = 'checkpoint' AND d.key = $1 OR d.scope = 'execution' AND d.key = $2))`;
+  // What a tombstone covers: a checkpoint by its id, or all of an execution.
+  const covers = (id: string, execution: string) =>
+    `(d.scope = 'checkpoint' AND d.key = ${id} OR d.scope = 'execution' AND d.key = ${execution})`;
+  const highest = (value: string, id: string, execution: string) =>
+    `(SELECT max(${value}) FROM ${tombstones} d WHERE ${covers(id, execution)})`;
+  const givenSequence = `greatest(coalesce($8::bigint, ${clock}), $9::bigint + 1, ${highest('d.fence', '$1', '$2')} + 1)`;
   // A delete leaves its tombstone first and removes the rows a little later: in between they count as gone.
   const gone = `EXISTS (
-        SELECT FROM ${tombstones} d WHERE NOT d.settled AND d.fence >= t.write_seq AND (
-          d.scope = 'checkpoint' AND d.key = t.id OR d.scope = 'execution' AND d.key = t.execution_id))`;
+        SELECT FROM ${tombstones} d
+         WHERE NOT d.settled AND d.fence >= t.write_seq AND ${covers('t.id', 't.execution_id')})`;
 
   // Locked in the order in which batches lock them: otherwise they would deadlock.
   const removeBuried = (scope: Scope, column: string) => `
@@ -132,7 +135,7 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
       SELECT ${COLUMNS} FROM pg_temp.${staging} s WHERE s.round = $1 ${guard ? `AND NOT ${tombstoned}` : ''}
       ORDER BY s.id COLLATE "C"
       ON CONFLICT (id) DO UPDATE SET ${assign}
-      WHERE (t.version, t.write_seq) < (excluded.version, excluded.write_seq)`,
+      WHERE (t.version, t.write_seq) < (excluded.version, excluded.write_seq) OR ${gone}`,
     countTombstoned: `SELECT count(*) AS count FROM pg_temp.${staging} s WHERE ${tombstoned}`,
     // Rows that this batch wrote are locked by it already; all others are the business of who deletes.
     lastLook: gate
@@ -140,7 +143,7 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
       SELECT pg_advisory_xact_lock(${lockClass}, pg_backend_pid());
       DELETE FROM ${checkpoints} t USING pg_temp.${staging} s, ${tombstones} d
        WHERE d.xid >= current_setting('${HORIZON}')::xid8 AND d.fence >= s.write_seq
-         AND (d.scope = 'checkpoint' AND d.key = s.id OR d.scope = 'execution' AND d.key = s.execution_id)
+         AND ${covers('s.id', 's.execution_id')}
          AND t.id = s.id AND t.write_seq = s.write_seq`
       : 'SELECT; SELECT FROM pg_class LIMIT 0',
     bury: `
@@ -185,10 +188,8 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
     // keys, above $9 and above the stored row's. Only the version can make it give way.
     upsertNow: `
       WITH input AS (
-        SELECT r.*, greatest($9::bigint, ${clock}, (
-            SELECT max(d.fence) FROM ${tombstones} d
-             WHERE d.scope = 'checkpoint' AND d.key = r.id OR d.scope = 'execution' AND d.key = r.execution_id
-          )) + r.position AS write_seq
+        SELECT r.*,
+            greatest($9::bigint, ${clock}, ${highest('d.fence', 'r.id', 'r.execution_id')}) + r.position AS write_seq
           FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::integer[])
             AS r (id, execution_id, node_name, state, metadata, timestamp, version, position)
       ), stored AS (
@@ -196,7 +197,7 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
         SELECT id, execution_id, node_name, state::jsonb, metadata::jsonb, timestamp::timestamptz, version, write_seq
           FROM input ORDER BY id COLLATE "C"
         ON CONFLICT (id) DO UPDATE SET ${assignNow}
-        WHERE t.version <= excluded.version
+        WHERE t.version <= excluded.version OR ${gone}
         RETURNING id, write_seq
       )
       SELECT input.id, coalesce(stored.write_seq, input.write_seq) AS sequence, stored.id IS NOT NULL AS stored
@@ -217,10 +218,9 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
     load: `${SELECT} FROM ${checkpoints} WHERE id = $1`,
     latest: `${SELECT} FROM ${checkpoints} WHERE execution_id = $1 ORDER BY ${POSITION_DESC} LIMIT 1`,
     fates: `
-      SELECT r.id, r.execution_id, t.version, t.write_seq AS sequence, (
-          SELECT max(d.fence) FROM ${tombstones} d
-           WHERE d.scope = 'checkpoint' AND d.key = r.id OR d.scope = 'execution' AND d.key = r.execution_id
-        ) AS fence
+      SELECT r.id, r.execution_id, t.version, t.write_seq AS sequence,
+          ${highest('d.fence', 'r.id', 'r.execution_id')} AS fence,
+          ${highest('(extract(epoch FROM d.created_at) * 1000000)::bigint', 'r.id', 'r.execution_id')} AS deleted_at
         FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS r (id, execution_id, position)
         LEFT JOIN ${checkpoints} t ON t.id = r.id ORDER BY r.position`,
     estimateRows: 'SELECT greatest(reltuples, 0)::bigint AS rows FROM pg_class WHERE oid = to_regclass($1)',

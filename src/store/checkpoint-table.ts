@@ -174,12 +174,14 @@ export class CheckpointTable {
     ]);
     return saves.map(({ version, sequence }, index) => {
       const row = rows[index];
-      const stored = row?.sequence == null ? undefined : [Number(row.version), Number(row.sequence)];
-      if (stored?.[1] === sequence) return 'committed';
+      const [storedVersion, storedSequence] =
+        row?.sequence == null ? [-1, -1] : [Number(row.version), Number(row.sequence)];
+      if (storedVersion === version && storedSequence === sequence) return 'committed';
       if (row?.fence != null && Number(row.fence) >= sequence) return 'deleted';
-      const [storedVersion = -1, storedSequence = -1] = stored ?? [];
       const newer = storedVersion > version || (storedVersion === version && storedSequence > sequence);
-      return newer ? 'superseded' : 'lost';
+      if (newer) return 'superseded';
+      // Made during the delete, it gave way to a row that was deleted then.
+      return row?.deleted_at != null && Number(row.deleted_at) >= sequence ? 'deleted' : 'lost';
     });
   }
 

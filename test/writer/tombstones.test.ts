@@ -95,3 +95,36 @@ describe('a delete whose process died when it had left its tombstone', () => {
     ]);
   });
 });
+
+describe('a save with a lower version that is made while a delete is under way', () => {
+  it('takes the place of the row that is about to go', async () => {
+    const doomed = newCheckpoint({ version: 9 });
+    const writer = new BatchWriter(database);
+    const write = (sequence: number, checkpoint: ReturnType<typeof newCheckpoint>) =>
+      writer.write([
+        {
+          sink,
+          records: [{ sequence, body: new CheckpointRow(serializeCheckpoint(checkpoint)).toBuffer() }],
+        },
+      ]);
+    await write(7, doomed);
+    const { bury, removeBuried } = checkpointTableSql(tableNames({ schema: place.schema }));
+    await database.query(bury, [['execution'], [doomed.executionId], [8]]);
+    await write(9, { ...doomed, version: 1, state: 'after' });
+    await database.query(removeBuried.execution, [[doomed.executionId], [8]]);
+    expect(await store.load(doomed.id)).toMatchObject({ version: 1, state: 'after' });
+  });
+
+  it('is told as deleted, and not as lost, where it was written before the tombstone and went with that row', async () => {
+    const checkpoint = newCheckpoint({ version: 1 });
+    const { executionId } = checkpoint;
+    const receipt = await store.save(checkpoint);
+    await database.query(checkpointTableSql(tableNames({ schema: place.schema })).bury, [
+      ['execution'],
+      [executionId],
+      [receipt.sequence - 1],
+    ]);
+    await place.client.unlink(await place.client.keys(`${place.keys.jobPrefix}*`));
+    expect(await receipt.committed()).toBe('deleted');
+  });
+});
