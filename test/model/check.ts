@@ -1,0 +1,62 @@
+import fc from 'fast-check';
+import { complaintsAbout } from './oracle.js';
+import { runSequence } from './run-sequence.js';
+import { type Sequence, sequences, stepText } from './steps.js';
+import type { World } from './world.js';
+
+export interface CheckOptions {
+  readonly runs: number;
+  readonly seed?: number;
+  /** Where in the shrinking of the seed to begin: the counterexample of an earlier run. */
+  readonly path?: string;
+  /** Do not look for a shorter counterexample. */
+  readonly endOnFailure?: boolean;
+  readonly onRun?: () => void;
+}
+
+export interface Counterexample {
+  readonly seed: number;
+  readonly path: string;
+  readonly runs: number;
+  readonly shrinks: number;
+  /** Steps and complaints, a line each. */
+  readonly text: string;
+}
+
+/** A shorter sequence fails by chance too: it is run so many times before it counts as good. */
+const TRIES_IN_SHRINKING = 12;
+
+/** Runs sequences until one breaks a promise, and shortens that one. @returns it, or undefined if all went well */
+export async function check(world: World, options: CheckOptions): Promise<Counterexample | undefined> {
+  const { runs, seed, path, endOnFailure, onRun } = options;
+  let tries = path === undefined ? 1 : TRIES_IN_SHRINKING;
+  let complaints: string[] = [];
+  const keepsPromises = fc.asyncProperty(sequences, async (sequence: Sequence) => {
+    for (let attempt = 0; attempt < tries; attempt++) {
+      const found = complaintsAbout(
+        await runSequence(world, { ...sequence, delays: sequence.delays + attempt }),
+      );
+      if (found.length === 0) continue;
+      tries = TRIES_IN_SHRINKING;
+      complaints = found;
+      return false;
+    }
+    onRun?.();
+    return true;
+  });
+  const details = await fc.check(keepsPromises, { numRuns: runs, seed, path, endOnFailure });
+  if (!details.failed) return undefined;
+  if (details.counterexamplePath === null) throw details.errorInstance;
+  const [{ steps, again }] = details.counterexample as [Sequence];
+  return {
+    seed: details.seed,
+    path: details.counterexamplePath as string,
+    runs: details.numRuns,
+    shrinks: details.numShrinks,
+    text: [
+      ...steps.map((step) => `  ${stepText(step)}`),
+      ...(again.includes(true) ? ['  jobs delivered again in the end'] : []),
+      ...complaints.map((complaint) => `! ${complaint}`),
+    ].join('\n'),
+  };
+}
