@@ -60,3 +60,12 @@ export async function check(world: World, options: CheckOptions): Promise<Counte
     ].join('\n'),
   };
 }
+
+/** For people, with what it takes to see it again. */
+export function reportOf({ seed, path, runs, shrinks, text }: Counterexample): string {
+  return [
+    `Counterexample after ${runs} sequences and ${shrinks} shrinks:`,
+    text,
+    `See it again: npm run soak -- --seed ${seed} --path ${path}`,
+  ].join('\n');
+}
