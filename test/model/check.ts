@@ -12,6 +12,8 @@ export interface CheckOptions {
   /** Do not look for a shorter counterexample. */
   readonly endOnFailure?: boolean;
   readonly onRun?: () => void;
+  /** Runs no more when it is aborted. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Counterexample {
@@ -25,19 +27,24 @@ export interface Counterexample {
 
 /** A shorter sequence fails by chance too: it is run so many times before it counts as good. */
 const TRIES_IN_SHRINKING = 12;
+/** What is found by then is short enough. */
+const SHRINKING_MS = 60_000;
 
 /** Runs sequences until one breaks a promise, and shortens that one. @returns it, or undefined if all went well */
 export async function check(world: World, options: CheckOptions): Promise<Counterexample | undefined> {
-  const { runs, seed, path, endOnFailure, onRun } = options;
+  const { runs, seed, path, endOnFailure, onRun, signal } = options;
   let tries = path === undefined ? 1 : TRIES_IN_SHRINKING;
   let complaints: string[] = [];
+  let deadline = Number.POSITIVE_INFINITY;
   const keepsPromises = fc.asyncProperty(sequences, async (sequence: Sequence) => {
+    if (signal?.aborted || Date.now() > deadline) return true;
     for (let attempt = 0; attempt < tries; attempt++) {
       const found = complaintsAbout(
         await runSequence(world, { ...sequence, delays: sequence.delays + attempt }),
       );
       if (found.length === 0) continue;
       tries = TRIES_IN_SHRINKING;
+      deadline = Math.min(deadline, Date.now() + SHRINKING_MS);
       complaints = found;
       return false;
     }

@@ -21,6 +21,8 @@ export class Producer {
   constructor() {
     this.#child = fork(fileURLToPath(new URL('./producer-process.ts', import.meta.url)), {
       execArgv: ['--import', 'tsx'],
+      // Ctrl-C reaches the one that started it alone, which then closes it.
+      detached: true,
     });
     this.#child.on('message', (reply: Reply) => this.#replies.get(reply.number)?.(reply));
     this.#child.on('exit', () => {

@@ -84,3 +84,29 @@ describe('a save of a lower version, while a clear waits for a batch of another 
     expect(await receipt.committed()).toMatch(/^(committed|superseded|deleted)$/);
   });
 });
+
+// What was acknowledged before the clear is left out under its tombstone, while what was stored before is still there.
+describe('a latest read, while a clear waits for a batch of another execution', () => {
+  it.fails.each(['latest', 'list'] as const)(
+    '%s sees all that was acknowledged, or nothing',
+    async (view) => {
+      const { place, store, held } = await standingBatch(true);
+      const first = await startWriter(place);
+      const step1 = newCheckpoint({ timestamp: new Date(1) });
+      const step2 = newCheckpoint({ executionId: step1.executionId, timestamp: new Date(2) });
+      await store.save(step1, { ack: 'committed' });
+      await first.close();
+      await store.save(step2);
+      const clearing = store.clear(step1.executionId);
+      onTestFinished(() => clearing.catch(() => {}));
+      await waitsForBatch(place);
+      await startWriter(place);
+      const seen = await testStore(place)[view](step1.executionId, { consistency: 'latest' });
+      held.letGo();
+      const ids = [seen ?? []].flat().map(({ id }) => id);
+      expect(ids.length === 0 || ids.includes(step2.id), `saw ${ids.length} of 2, not the last one`).toBe(
+        true,
+      );
+    },
+  );
+});
