@@ -1,0 +1,78 @@
+import fc from 'fast-check';
+import { complaintsAbout } from './oracle.js';
+import { runSequence } from './run-sequence.js';
+import { type Sequence, sequences, stepText } from './steps.js';
+import type { World } from './world.js';
+
+export interface CheckOptions {
+  readonly runs: number;
+  readonly seed?: number;
+  /** Where in the shrinking of the seed to begin: the counterexample of an earlier run. */
+  readonly path?: string;
+  /** Do not look for a shorter counterexample. */
+  readonly endOnFailure?: boolean;
+  readonly onRun?: () => void;
+  /** Runs no more when it is aborted. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Counterexample {
+  readonly seed: number;
+  readonly path: string;
+  readonly runs: number;
+  readonly shrinks: number;
+  /** Steps and complaints, a line each. */
+  readonly text: string;
+}
+
+/** A shorter sequence fails by chance too: it is run so many times before it counts as good. */
+const TRIES_IN_SHRINKING = 12;
+/** What is found by then is short enough. */
+const SHRINKING_MS = 60_000;
+
+/** Runs sequences until one breaks a promise, and shortens that one. @returns it, or undefined if all went well */
+export async function check(world: World, options: CheckOptions): Promise<Counterexample | undefined> {
+  const { runs, seed, path, endOnFailure, onRun, signal } = options;
+  let tries = path === undefined ? 1 : TRIES_IN_SHRINKING;
+  let complaints: string[] = [];
+  let deadline = Number.POSITIVE_INFINITY;
+  const keepsPromises = fc.asyncProperty(sequences, async (sequence: Sequence) => {
+    if (signal?.aborted || Date.now() > deadline) return true;
+    for (let attempt = 0; attempt < tries; attempt++) {
+      const found = complaintsAbout(
+        await runSequence(world, { ...sequence, delays: sequence.delays + attempt }),
+      );
+      if (found.length === 0) continue;
+      tries = TRIES_IN_SHRINKING;
+      deadline = Math.min(deadline, Date.now() + SHRINKING_MS);
+      complaints = found;
+      return false;
+    }
+    onRun?.();
+    return true;
+  });
+  const details = await fc.check(keepsPromises, { numRuns: runs, seed, path, endOnFailure });
+  if (!details.failed) return undefined;
+  if (details.counterexamplePath === null) throw details.errorInstance;
+  const [{ steps, again }] = details.counterexample as [Sequence];
+  return {
+    seed: details.seed,
+    path: details.counterexamplePath as string,
+    runs: details.numRuns,
+    shrinks: details.numShrinks,
+    text: [
+      ...steps.map((step) => `  ${stepText(step)}`),
+      ...(again.includes(true) ? ['  jobs delivered again in the end'] : []),
+      ...complaints.map((complaint) => `! ${complaint}`),
+    ].join('\n'),
+  };
+}
+
+/** For people, with what it takes to see it again. */
+export function reportOf({ seed, path, runs, shrinks, text }: Counterexample): string {
+  return [
+    `Counterexample after ${runs} sequences and ${shrinks} shrinks:`,
+    text,
+    `See it again: npm run soak -- --seed ${seed} --path ${path}`,
+  ].join('\n');
+}

@@ -1,0 +1,58 @@
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { SAFEGUARDS, type Safeguards } from '../../src/postgres/checkpoint-table.js';
+import { tableNames } from '../../src/postgres/identifiers.js';
+import { CheckpointSink } from '../../src/writer/checkpoint-sink.js';
+import { services } from '../services.js';
+import { check, reportOf } from './check.js';
+import type { Producer } from './producer.js';
+import { type Sabotage, startProducers, World } from './world.js';
+
+/** `npm run soak` runs more. */
+const SEQUENCES = 300;
+const TIMEOUT_MS = 180_000;
+/** Broken writers have been found out after 1 to 60. */
+const SEQUENCES_TO_FIND = 300;
+
+let producers: Producer[];
+beforeAll(() => {
+  producers = startProducers();
+});
+afterAll(async () => {
+  await Promise.all(producers.map((producer) => producer.close()));
+});
+
+async function openWorld(sabotage?: Sabotage): Promise<World> {
+  const world = await World.open(services(), producers, sabotage);
+  onTestFinished(() => world.close());
+  return world;
+}
+
+it(`${SEQUENCES} sequences of saves, deletes and reads from two processes keep order, deletion and latest reads`, {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const counterexample = await check(await openWorld(), { runs: SEQUENCES });
+  expect(counterexample && reportOf(counterexample)).toBeUndefined();
+});
+
+describe('finds out writers', { timeout: TIMEOUT_MS }, () => {
+  const without = (safeguard: keyof Safeguards): Sabotage => ({
+    sinks: (schema) => [new CheckpointSink(tableNames({ schema }), { ...SAFEGUARDS, [safeguard]: false })],
+  });
+  const NEWER = 'WHERE (t.version, t.write_seq) < (excluded.version, excluded.write_seq)';
+  const mergingWhere = (condition: string): Sabotage => ({
+    merge: (sql) => {
+      if (!sql.includes(NEWER)) throw new Error('the merge statement is another one');
+      return sql.replace(NEWER, condition);
+    },
+  });
+
+  it.each([
+    ['that do not look at the tombstones', without('guard')],
+    ['that hold no lock while a batch is open', without('gate')],
+    ['whose merge ignores versions', mergingWhere('WHERE t.write_seq < excluded.write_seq')],
+    ['whose merge ignores sequences', mergingWhere('WHERE t.version <= excluded.version')],
+  ])('%s', async (_, sabotage) => {
+    const world = await openWorld(sabotage);
+    expect(await check(world, { runs: SEQUENCES_TO_FIND, endOnFailure: true })).toBeDefined();
+  });
+});

@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import { CheckpointWriter, type CheckpointWriterOptions } from '../../src/index.js';
+import { queueKeys } from '../../src/redis/queue-keys.js';
+import { Dice } from './dice.js';
+import { type Disturbance, DisturbedPool } from './disturbed-pool.js';
+import type { Row } from './history.js';
+import { Producer } from './producer.js';
+import { Redelivery } from './redelivery.js';
+import { PRODUCERS } from './steps.js';
+
+export interface Services {
+  readonly databaseUrl: string;
+  readonly redisUrl: string;
+}
+
+/** What is done to the writers, to see that it is noticed. */
+export interface Sabotage extends Pick<Disturbance, 'merge'> {
+  readonly sinks?: (schema: string) => CheckpointWriterOptions['sinks'];
+}
+
+/** A save with more bytes does not pass through the queue. */
+export const MAX_QUEUED_BYTES = 2000;
+const MAX_DELAY_MS = 20;
+const LOST_COMMITS = 0.04;
+/** Of each replica: the smaller the batches, the more of them run at once. */
+const REPLICAS: ReadonlyArray<Partial<CheckpointWriterOptions>> = [
+  { maxBatchRecords: 1, maxConcurrentBatches: 3, concurrency: 4 },
+  { maxBatchRecords: 2, maxConcurrentBatches: 2, concurrency: 3 },
+  { maxBatchRecords: 3, maxConcurrentBatches: 2, concurrency: 3 },
+];
+/** Records in a chunk, at most, of each producer. */
+const MAX_CHUNK_RECORDS = [1, 3];
+
+/** Two producer processes and three dawdling writers on a schema and a queue of their own, for any number of sequences. */
+export class World {
+  readonly dice = new Dice();
+  readonly redelivery: Redelivery;
+  readonly #schema = `model_${randomUUID().replaceAll('-', '')}`;
+  readonly #keys = queueKeys({ queue: this.#schema });
+  readonly #pool: pg.Pool;
+  readonly #writerPools: DisturbedPool[] = [];
+  readonly #writers: CheckpointWriter[] = [];
+  #sequences = 0;
+
+  private constructor(
+    private readonly services: Services,
+    readonly producers: readonly Producer[],
+  ) {
+    this.#pool = new pg.Pool({ connectionString: services.databaseUrl, max: 2 });
+    this.redelivery = new Redelivery(services.redisUrl, this.#keys, `${this.#schema}.checkpoints`);
+  }
+
+  /** @param producers stay the caller's to close */
+  static async open(
+    services: Services,
+    producers: readonly Producer[],
+    sabotage: Sabotage = {},
+  ): Promise<World> {
+    const world = new World(services, producers);
+    try {
+      await world.#open(sabotage);
+      return world;
+    } catch (error) {
+      await world.close();
+      throw error;
+    }
+  }
+
+  /** The beginning of all names of the next sequence. */
+  nextPrefix(): string {
+    return `${++this.#sequences}-`;
+  }
+
+  /** What is stored under ids that begin so. */
+  async rows(prefix: string): Promise<Row[]> {
+    const { rows } = await this.#pool.query<Row>(
+      `SELECT id, execution_id AS "executionId", version, write_seq::float8 AS sequence, state->>'token' AS token,
+              (extract(epoch FROM timestamp) * 1000)::float8 AS timestamp
+         FROM ${this.#schema}.checkpoints WHERE starts_with(id, $1)`,
+      [prefix],
+    );
+    return rows;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#writers.map((writer) => writer.close()));
+    await Promise.all(this.#writerPools.map((pool) => pool.end()));
+    await this.redelivery.close();
+    await this.#pool.query(`DROP SCHEMA IF EXISTS ${this.#schema} CASCADE`);
+    await this.#pool.end();
+  }
+
+  async #open({ sinks, merge }: Sabotage): Promise<void> {
+    const { databaseUrl, redisUrl } = this.services;
+    const place = { schema: this.#schema, queue: this.#keys.queue };
+    await Promise.all(
+      this.producers.map((producer, index) =>
+        producer.ask({
+          type: 'open',
+          options: {
+            ...place,
+            redis: redisUrl,
+            postgres: { connectionString: databaseUrl, max: 5 },
+            maxQueuedBytes: MAX_QUEUED_BYTES,
+            maxChunkRecords: MAX_CHUNK_RECORDS[index],
+          },
+        }),
+      ),
+    );
+    for (const replica of REPLICAS) {
+      const pool = new DisturbedPool(
+        { connectionString: databaseUrl, max: 4 },
+        { dice: this.dice, maxDelayMs: MAX_DELAY_MS, lostCommits: LOST_COMMITS, merge },
+      );
+      this.#writerPools.push(pool);
+      const writer = new CheckpointWriter({
+        ...place,
+        ...replica,
+        redis: this.redelivery.redis,
+        postgres: pool,
+        lingerMs: 0,
+        sinks: sinks?.(this.#schema),
+      });
+      this.#writers.push(writer);
+      await writer.start();
+    }
+  }
+}
+
+/** Producer processes, as many as sequences ask for. */
+export function startProducers(): Producer[] {
+  return Array.from({ length: PRODUCERS }, () => new Producer());
+}
