@@ -198,6 +198,7 @@ export class Producer {
     const add = async () => {
       for (;;) {
         const { epoch } = connection;
+        const again = reservedJob !== undefined;
         const reservation = {
           records: records.length,
           payload,
@@ -225,7 +226,8 @@ export class Producer {
           'adding a job',
         );
         // Had the connection been lost in between, a Redis that restarted could hold the job without its payload.
-        if (connection.epoch === epoch) return firstSequence;
+        if (connection.epoch !== epoch) continue;
+        if (!again || !(await this.#lacksPayload(reservedJob.jobId, deadline()))) return firstSequence;
       }
     };
     return untilDeadline(deadline, add, 'enqueueing');
@@ -240,6 +242,21 @@ export class Producer {
   #giveUpConnection(): void {
     this.#unavailable = true;
     this.#options.connection.reset();
+  }
+
+  /**
+   * Whether the job is there without its payload: a worker that was done with the first try may have removed the payload of a
+   * second one before its job was added.
+   */
+  async #lacksPayload(jobId: string, deadline: number): Promise<boolean> {
+    const { connection, keys } = this.#options;
+    const { client } = connection;
+    const found = Promise.all([
+      client.exists(keys.payloadPrefix + jobId),
+      client.exists(keys.jobPrefix + jobId),
+    ]);
+    const [payload, job] = await before(deadline, found, 'looking for the payload');
+    return payload === 0 && job === 1;
   }
 
   async #waitForRoom(): Promise<void> {

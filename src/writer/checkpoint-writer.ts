@@ -12,7 +12,7 @@ import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
 import { BatchCommitter, type BatchEvent, type WriterStats } from './batch-committer.js';
 import { Batcher } from './batcher.js';
 import { CheckpointSink } from './checkpoint-sink.js';
-import { type Chunk, ChunkReader } from './chunk-reader.js';
+import { type Chunk, ChunkReader, MissingPayloadError } from './chunk-reader.js';
 import { DeadLetterWriter } from './dead-letter-writer.js';
 import { JobCleanup } from './job-cleanup.js';
 import { type Chore, Maintenance } from './maintenance.js';
@@ -200,6 +200,8 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
         this.#logger.error({ jobId: job.id, reason: error.message }, 'job is for another worker');
       }
       if (!(error instanceof InvalidChunkError)) throw error;
+      // A producer that adds a job again, because the reply was lost, puts a missing payload back in a moment.
+      if (error instanceof MissingPayloadError && job.attemptsMade === 0) throw error;
       this.#logger.error({ jobId: job.id, reason: error.message }, 'job is kept among the failed ones');
       throw new UnrecoverableError(error.message);
     }

@@ -19,6 +19,12 @@ export interface Chunk {
   readonly bytes: number;
 }
 
+export class MissingPayloadError extends InvalidChunkError {
+  constructor() {
+    super('its payload is gone from Redis');
+  }
+}
+
 /** Turns jobs into chunks, and trusts none of them: anybody may have put it into the queue. */
 export class ChunkReader {
   constructor(
@@ -33,7 +39,7 @@ export class ChunkReader {
     const sink = this.#sinkOf(job);
     const jobId = job.id as string;
     const payload = await this.client.getBuffer(this.keys.payloadPrefix + jobId);
-    if (!payload) throw new InvalidChunkError('its payload is gone from Redis');
+    if (!payload) throw new MissingPayloadError();
     const { executions, bodies } = decodeChunk(payload);
     for (const body of bodies) sink.check(body);
     const origin: RecordOrigin = { jobId, replays, sink, firstFailedAt: job.data.firstFailedAt };

@@ -3,7 +3,7 @@ import { serializeCheckpoint } from '../../src/checkpoint.js';
 import { type DecodedChunk, decodeChunk } from '../../src/chunk.js';
 import { DEFAULT_LIMITS, type ProducerLimits } from '../../src/producer/limits.js';
 import { Producer } from '../../src/producer/producer.js';
-import { RedisConnection } from '../../src/redis/connection.js';
+import { RedisConnection, type RedisOption } from '../../src/redis/connection.js';
 import { CheckpointRow } from '../../src/writer/checkpoint-row.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import type { Place } from '../store/place.js';
@@ -12,7 +12,7 @@ import type { Place } from '../store/place.js';
 export function testProducer(
   place: Place,
   limits: Partial<ProducerLimits> = {},
-  redis = place.redis,
+  redis: RedisOption = place.redis,
 ): Producer {
   const connection = new RedisConnection(redis, 'commands');
   const producer = new Producer({

@@ -1,4 +1,6 @@
-import { describe, expect, it, vi } from 'vitest';
+import { once } from 'node:events';
+import { Redis } from 'ioredis';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Producer } from '../../src/producer/producer.js';
 import { markOf } from '../../src/redis/queue-keys.js';
 import { freePort } from '../../src/services/free-port.js';
@@ -114,6 +116,34 @@ describe('a producer whose Redis cannot be reached', () => {
     expect(await waitingSizes(place)).toEqual([1]);
     expect(await client.zrange(keys.marks, 0, '-1')).toEqual([markOf(record.executionId, jobId as string)]);
   });
+});
+
+it('a job that is added again keeps its payload, though a worker that was done with it removes that in between', async () => {
+  const place = await testPlace();
+  const { client, keys } = place;
+  const proxy = await RedisProxy.before(place.redis);
+  const connection = new Redis(proxy.url, { enableOfflineQueue: false, retryStrategy: () => 20 });
+  connection.on('error', () => {});
+  onTestFinished(() => connection.disconnect());
+  await once(connection, 'ready');
+  const producer = testProducer(place, { enqueueTimeoutMs: 20_000 }, connection);
+  const swallowed = proxy.swallowRepliesFrom(':marker');
+  const adding = producer.enqueue(newRecord());
+  await swallowed;
+  const [jobId] = (await waitingJobs(place)) as [string];
+  await client.unlink(keys.jobPrefix + jobId, keys.waiting);
+  const send = connection.eval.bind(connection) as (...args: unknown[]) => Promise<unknown>;
+  let reservations = 0;
+  vi.spyOn(connection, 'eval').mockImplementation(async (...args: unknown[]) => {
+    const reply = await send(...args);
+    if (++reservations === 1) await client.unlink(keys.payloadPrefix + jobId);
+    return reply;
+  });
+  await proxy.refuse();
+  await proxy.open();
+  expect((await soon(adding)).jobId).toBe(jobId);
+  expect(await waitingSizes(place)).toEqual([1]);
+  expect(reservations).toBe(2);
 });
 
 describe('a queued store whose Redis cannot be reached', () => {

@@ -164,7 +164,7 @@ describe('release', () => {
   });
 });
 
-it('a script runs on a Redis that does not know it yet, and on one that does', async () => {
+it('a script runs on a Redis that has not seen it yet, and on one that has', async () => {
   const { client, queue } = await testPlace();
   const script = new Script(`return '${queue}'`);
   expect(await script.run(client, [], [])).toBe(queue);

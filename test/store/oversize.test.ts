@@ -10,7 +10,7 @@ describe('a checkpoint that is too large for the queue', () => {
     await startWriter(place);
     const store = testStore(place, { maxQueuedBytes: 2000 });
     const checkpoint = newCheckpoint();
-    await store.save(newCheckpoint()); // so that Redis knows the scripts
+    await store.save(newCheckpoint()); // so that the connection stands: who tries again gives up his place
 
     const smallFirst = await Promise.all([
       store.save({ ...checkpoint, state: 'small' }),

@@ -85,7 +85,8 @@ describe('a job that is none of ours', () => {
     const jobId = await forgeJob(place, job);
     const writer = await startWriter(place);
     await saveGood(place);
-    await vi.waitFor(async () => expect([...(await failedJobs(place)).keys()]).toEqual([jobId]));
+    // A missing payload is given one more chance, five seconds later.
+    await vi.waitFor(async () => expect([...(await failedJobs(place)).keys()]).toEqual([jobId]), 15_000);
     expect((await failedJobs(place)).get(jobId)).toMatch(reason);
     expect(writer.stats.records).toBeGreaterThanOrEqual(20);
   });
@@ -114,6 +115,21 @@ describe('a job that is none of ours', () => {
       expect(await place.client.zscore(`${place.keys.jobPrefix}delayed`, jobId)).not.toBeNull(),
     );
     expect((await failedJobs(place)).size).toBe(0);
+  });
+
+  it('without a payload is written when its producer puts that back in time', async () => {
+    const place = await testPlace();
+    const jobId = await forgeJob(place, {});
+    await startWriter(place);
+    await vi.waitFor(async () =>
+      expect(await place.client.zscore(`${place.keys.jobPrefix}delayed`, jobId)).not.toBeNull(),
+    );
+    await place.client.set(place.keys.payloadPrefix + jobId, chunkOf('e', goodBody));
+    const job = place.keys.jobPrefix + jobId;
+    await vi.waitFor(async () => expect(await place.client.exists(job)).toBe(0), 15_000);
+    expect((await failedJobs(place)).size).toBe(0);
+    const { rows } = await place.pool.query(`SELECT count(*)::int AS count FROM ${place.schema}.checkpoints`);
+    expect(rows).toEqual([{ count: 1 }]);
   });
 
   it('is kept with its payload', async () => {
