@@ -3,7 +3,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { type CheckpointInput, type Logger, PostgresCheckpointStore } from '../../src/index.js';
 import { freePort } from '../../src/services/free-port.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
-import { RedisProxy } from '../redis/proxy.js';
+import { TcpProxy } from '../faults/tcp-proxy.js';
 import { type Place, startWriter, testPlace, testStore } from './place.js';
 
 const SECRET = 'secret-of-the-state';
@@ -65,7 +65,7 @@ describe('the errors and log lines of a queue that is not available hold no stat
 
   it('where the connection is lost on the way', async () => {
     const place = await testPlace();
-    const proxy = await RedisProxy.before(place.redis);
+    const proxy = await TcpProxy.before(place.redis);
     proxy.stall();
     await expectQuietSave(place, proxy.url);
   });
