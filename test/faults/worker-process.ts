@@ -26,6 +26,8 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
+export type WorkerPlace = Pick<Place, 'postgres' | 'redis' | 'schema' | 'queue'>;
+
 /** How a process ended. */
 export interface WorkerEnd {
   readonly code: number | null;
@@ -38,12 +40,21 @@ export interface WorkerEnd {
  * over, and also when the process of the test is.
  */
 export async function startWorkerProcess(
-  place: Pick<Place, 'postgres' | 'redis' | 'schema' | 'queue'>,
+  place: WorkerPlace,
+  options: WorkerProcessOptions = {},
+): Promise<WorkerProcess> {
+  const worker = await spawnWorkerProcess(place, options);
+  await worker.ready;
+  return worker;
+}
+
+/** As `startWorkerProcess`, but does not wait until it takes jobs: see `ready`. */
+export async function spawnWorkerProcess(
+  place: WorkerPlace,
   options: WorkerProcessOptions = {},
 ): Promise<WorkerProcess> {
   const worker = await WorkerProcess.spawn(place, options);
   onTestFinished(() => worker.remove());
-  await worker.ready;
   return worker;
 }
 
@@ -71,7 +82,7 @@ export class WorkerProcess {
   }
 
   static async spawn(
-    { postgres, redis, schema, queue }: Pick<Place, 'postgres' | 'redis' | 'schema' | 'queue'>,
+    { postgres, redis, schema, queue }: WorkerPlace,
     { env, ...setup }: WorkerProcessOptions,
   ): Promise<WorkerProcess> {
     const plain = setup.failpoints === undefined && setup.comeBackMs === undefined;
