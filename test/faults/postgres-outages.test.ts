@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { testPlace, testStore } from '../store/place.js';
 import { Load } from './load.js';
@@ -28,7 +27,7 @@ async function openLoad({ role = '' } = {}) {
   /** Draining has resumed by itself, all that was acknowledged is there, and nothing was given up. */
   const expectAllThere = async () => {
     const { acknowledged, queueUnavailable } = await load.stop();
-    await store.flush();
+    await worker.outlives(store.flush());
     expect(queueUnavailable).toBe(0);
     expect(await oracle.verify(place)).toEqual({ acknowledged, ...NOTHING_WRONG });
     expect(await place.client.zcard(place.keys.failed)).toBe(0);
@@ -55,21 +54,6 @@ it('a PostgreSQL that is killed with batches under way', { timeout: TIMEOUT_MS }
   await worker.logged('batch not committed');
   await load.more(200);
   await postgres().restart();
-  await expectAllThere();
-});
-
-it('a PostgreSQL that terminates all our connections again and again', {
-  timeout: TIMEOUT_MS,
-}, async () => {
-  const { place, worker, load, expectAllThere } = await openLoad();
-  for (let round = 0; round < 50; round++) {
-    await place.pool.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'checkpoint-queue'`,
-    );
-    await delay(20);
-  }
-  await worker.logged('batch not committed');
-  await load.more(200);
   await expectAllThere();
 });
 

@@ -41,8 +41,8 @@ export class ProxyLink {
     }
   }
 
-  stall(): void {
-    for (const flow of this.#flows) flow.stall();
+  stall(directions: readonly Direction[]): void {
+    for (const flow of this.#flows) if (directions.includes(flow.direction)) flow.stall();
   }
 
   resume(): void {
@@ -63,7 +63,7 @@ class Flow {
   constructor(
     private readonly source: Socket,
     private readonly destination: Socket,
-    private readonly direction: Direction,
+    readonly direction: Direction,
     private readonly rules: LinkRules,
   ) {
     source.on('data', (bytes: Buffer) => {

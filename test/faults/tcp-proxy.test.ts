@@ -163,6 +163,18 @@ describe('TcpProxy', () => {
     await Promise.all([old.hears('ab'), fresh.hears('c')]);
   });
 
+  it('can keep the replies alone', async () => {
+    const { url, sockets } = await echo();
+    const proxy = await TcpProxy.before(url);
+    const caller = await connected(proxy);
+    proxy.stall('toClient');
+    caller.say('b');
+    await expect.poll(() => sockets[0]?.bytesWritten).toBe(2);
+    expect(caller.received).toBe('a');
+    proxy.resume();
+    await caller.hears('ab');
+  });
+
   it('can stall the connections that are there and pass new ones', async () => {
     const proxy = await TcpProxy.before((await echo()).url);
     const old = await connected(proxy);

@@ -15,6 +15,8 @@ interface Swallowing {
   swallowed(): void;
 }
 
+const BOTH: readonly Direction[] = ['toServer', 'toClient'];
+
 /** Where a protocol listens if its URL names no port. */
 const DEFAULT_PORT: Record<string, number> = { 'redis:': 6379, 'postgres:': 5432, 'postgresql:': 5432 };
 
@@ -25,7 +27,7 @@ export class TcpProxy {
   readonly #latency = { toServer: 0, toClient: 0 };
   #server: Server | undefined;
   #port = 0;
-  #stalled = false;
+  #stalled: readonly Direction[] = [];
   #limit: ByteLimit | undefined;
   #swallowing: Swallowing | undefined;
 
@@ -86,20 +88,20 @@ export class TcpProxy {
     });
   }
 
-  /** A black hole: connections stay, new ones are taken, and nothing passes any more. */
-  stall(): void {
-    this.#stalled = true;
-    this.stallConnected();
+  /** A black hole: connections stay, new ones are taken, and nothing passes any more, or nothing in the one direction. */
+  stall(...directions: Direction[]): void {
+    this.#stalled = directions.length > 0 ? directions : BOTH;
+    for (const link of this.#links) link.stall(this.#stalled);
   }
 
   /** As `stall`, but new connections pass: what a firewall does that has forgotten the old ones. */
   stallConnected(): void {
-    for (const link of this.#links) link.stall();
+    for (const link of this.#links) link.stall(BOTH);
   }
 
   /** What was kept is passed on. */
   resume(): void {
-    this.#stalled = false;
+    this.#stalled = [];
     for (const link of this.#links) link.resume();
   }
 
@@ -127,7 +129,7 @@ export class TcpProxy {
       },
     );
     this.#links.add(link);
-    if (this.#stalled) link.stall();
+    link.stall(this.#stalled);
   }
 
   /** What of these bytes goes on. */

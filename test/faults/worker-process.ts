@@ -138,6 +138,14 @@ export class WorkerProcess {
     this.#send({ type: 'goOn' });
   }
 
+  /** Settles as the work does, or rejects if the worker ends before: what waits for it would wait for ever. */
+  async outlives<T>(work: Promise<T>): Promise<T> {
+    const end = this.ended.then(() => {
+      throw this.#failure('ended while it was needed');
+    });
+    return Promise.race([work, end]);
+  }
+
   /** Kills it if it still runs. */
   async remove(): Promise<void> {
     this.kill('SIGKILL');
