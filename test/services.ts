@@ -21,10 +21,10 @@ export function services(): { databaseUrl: string; redisUrl: string } {
 }
 
 /** Creates a schema of its own for a test; `drop()` removes it with all that is in it. */
-export async function testSchema(): Promise<TestSchema> {
+export async function testSchema(databaseUrl = services().databaseUrl): Promise<TestSchema> {
   const schema = `test_${uniqueSuffix()}`;
-  await execute(`CREATE SCHEMA ${schema}`);
-  return { schema, drop: () => execute(`DROP SCHEMA IF EXISTS ${schema} CASCADE`) };
+  await execute(databaseUrl, `CREATE SCHEMA ${schema}`);
+  return { schema, drop: () => execute(databaseUrl, `DROP SCHEMA IF EXISTS ${schema} CASCADE`) };
 }
 
 /** A queue name that only one test uses. */
@@ -36,8 +36,8 @@ function uniqueSuffix(): string {
   return randomUUID().replaceAll('-', '');
 }
 
-async function execute(statement: string): Promise<void> {
-  const client = new Client({ connectionString: services().databaseUrl });
+async function execute(connectionString: string, statement: string): Promise<void> {
+  const client = new Client({ connectionString });
   await client.connect();
   try {
     await client.query(statement);

@@ -5,7 +5,7 @@ import type { Producer } from '../../src/producer/producer.js';
 import { markOf } from '../../src/redis/queue-keys.js';
 import { freePort } from '../../src/services/free-port.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
-import { RedisProxy } from '../redis/proxy.js';
+import { TcpProxy } from '../faults/tcp-proxy.js';
 import { startWriter, testPlace, testStore } from '../store/place.js';
 import { newRecord, testProducer, waitingJobs, waitingSizes } from './producers.js';
 
@@ -45,7 +45,7 @@ describe('a producer whose Redis cannot be reached', () => {
 
   it('rejects at the deadline where Redis takes connections and answers nothing', async () => {
     const place = await testPlace();
-    const proxy = await RedisProxy.before(place.redis);
+    const proxy = await TcpProxy.before(place.redis);
     const producer = testProducer(place, { enqueueTimeoutMs: 200 }, proxy.url);
     await producer.enqueue(newRecord());
     proxy.stall();
@@ -60,7 +60,7 @@ describe('a producer whose Redis cannot be reached', () => {
     ['direct write', (producer) => producer.nextSequenceInOrder()],
   ])('gives up a connection that stays silent: the next %s goes over a new one', async (_, call) => {
     const place = await testPlace();
-    const proxy = await RedisProxy.before(place.redis);
+    const proxy = await TcpProxy.before(place.redis);
     const producer = testProducer(place, { enqueueTimeoutMs: 300 }, proxy.url);
     await call(producer);
     proxy.stallConnected();
@@ -71,7 +71,7 @@ describe('a producer whose Redis cannot be reached', () => {
 
   it('hands the record over when Redis comes back before the deadline', async () => {
     const place = await testPlace();
-    const proxy = await RedisProxy.before(place.redis);
+    const proxy = await TcpProxy.before(place.redis);
     const producer = testProducer(place, { enqueueTimeoutMs: 20_000 }, proxy.url);
     await producer.enqueue(newRecord());
     await proxy.refuse();
@@ -86,7 +86,7 @@ describe('a producer whose Redis cannot be reached', () => {
     ['its job', ':marker'],
   ])('makes one job of a record where the reply to %s was lost', async (_, key) => {
     const place = await testPlace();
-    const proxy = await RedisProxy.before(place.redis);
+    const proxy = await TcpProxy.before(place.redis);
     const producer = testProducer(place, { enqueueTimeoutMs: 20_000 }, proxy.url);
     await producer.enqueue(newRecord());
     const swallowed = proxy.swallowRepliesFrom(key);
@@ -101,7 +101,7 @@ describe('a producer whose Redis cannot be reached', () => {
 
   it('restores what a Redis has lost of a record whose job it took', async () => {
     const place = await testPlace();
-    const proxy = await RedisProxy.before(place.redis);
+    const proxy = await TcpProxy.before(place.redis);
     const producer = testProducer(place, { enqueueTimeoutMs: 20_000 }, proxy.url);
     const swallowed = proxy.swallowRepliesFrom(':marker');
     const record = newRecord();
@@ -121,7 +121,7 @@ describe('a producer whose Redis cannot be reached', () => {
 it('a job that is added again keeps its payload, though a worker that was done with it removes that in between', async () => {
   const place = await testPlace();
   const { client, keys } = place;
-  const proxy = await RedisProxy.before(place.redis);
+  const proxy = await TcpProxy.before(place.redis);
   const connection = new Redis(proxy.url, { enableOfflineQueue: false, retryStrategy: () => 20 });
   connection.on('error', () => {});
   onTestFinished(() => connection.disconnect());
@@ -194,7 +194,7 @@ describe('a queued store whose Redis cannot be reached', () => {
 
   it('queues again when Redis is back, and a save written through is not overwritten by an older one', async () => {
     const place = await testPlace();
-    const proxy = await RedisProxy.before(place.redis);
+    const proxy = await TcpProxy.before(place.redis);
     const options = { redis: proxy.url, onQueueUnavailable: 'write-through', enqueueTimeoutMs: 300 } as const;
     const store = testStore(place, options);
     const checkpoint = newCheckpoint({ state: 'queued' });

@@ -9,7 +9,7 @@ import { BatchWriter } from '../../src/writer/batch-writer.js';
 import { CheckpointRow } from '../../src/writer/checkpoint-row.js';
 import { CheckpointSink } from '../../src/writer/checkpoint-sink.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
-import { RedisProxy } from '../redis/proxy.js';
+import { TcpProxy } from '../faults/tcp-proxy.js';
 import { HeldCommits } from '../writer/held-commit.js';
 import { waitsForLock } from './lock-wait.js';
 import { type Place, startWriter, testPlace, testStore } from './place.js';
@@ -76,6 +76,7 @@ describe('a save with an expected version, beside queued saves', () => {
 
   it('comes between the saves before and after it, also when nobody waits for them', async () => {
     await startWriter(place);
+    await store.save(newCheckpoint(), { ack: 'committed' }); // so that the connection stands
     const checkpoint = newCheckpoint({ version: 0 });
     const queue = (state: string) => store.save({ ...checkpoint, state });
     const receipts = await Promise.all([
@@ -223,7 +224,7 @@ describe('a save with an expected version, while Redis is away', () => {
   }, 10_000);
 
   it('comes after what its store saved before and before what it saves when Redis is back, whatever the clocks', async () => {
-    const proxy = await RedisProxy.before(place.redis);
+    const proxy = await TcpProxy.before(place.redis);
     const own = testStore(place, { redis: proxy.url, enqueueTimeoutMs: 300, ...writeThrough });
     const ahead = Date.now() * 1000 + HOUR_US;
     await raiseSequence(place.client, place.keys, ahead);
@@ -241,7 +242,7 @@ describe('a save with an expected version, while Redis is away', () => {
 
   /** A save whose Redis goes away between its sequence and its write, over a row that a clock ahead has numbered. */
   async function loseRedisMeanwhile(onQueueUnavailable: 'reject' | 'write-through') {
-    const proxy = await RedisProxy.before(place.redis);
+    const proxy = await TcpProxy.before(place.redis);
     const own = testStore(place, {
       redis: proxy.url,
       postgres: { connectionString: place.postgres, application_name: place.schema },

@@ -23,12 +23,17 @@ export interface Place {
   remove(): Promise<void>;
 }
 
-export async function openPlace(): Promise<Place> {
-  const { databaseUrl: postgres, redisUrl: redis } = services();
-  const { schema, drop } = await testSchema();
+/** @param servers those of the test run, unless a test has its own */
+export async function openPlace(servers: Partial<Pick<Place, 'redis' | 'postgres'>> = {}): Promise<Place> {
+  const { databaseUrl, redisUrl } = services();
+  const { postgres = databaseUrl, redis = redisUrl } = servers;
+  const { schema, drop } = await testSchema(postgres);
   const keys = queueKeys({ queue: testQueue(), prefix: DEFAULT_PREFIX });
   const client = new Redis(redis);
   const pool = new pg.Pool({ connectionString: postgres });
+  // A test may take its servers away; what is asked of them then fails or waits by itself.
+  client.on('error', () => {});
+  pool.on('error', () => {});
   const remove = async () => {
     const left = await client.keys(`${keys.jobPrefix}*`);
     if (left.length > 0) await client.unlink(left);
@@ -40,8 +45,8 @@ export async function openPlace(): Promise<Place> {
 }
 
 /** A place that goes with the test. */
-export async function testPlace(): Promise<Place> {
-  const place = await openPlace();
+export async function testPlace(servers?: Parameters<typeof openPlace>[0]): Promise<Place> {
+  const place = await openPlace(servers);
   onTestFinished(place.remove);
   return place;
 }

@@ -9,7 +9,7 @@ import {
 import { deadLetterKeys } from '../../src/redis/queue-keys.js';
 import { freePort } from '../../src/services/free-port.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
-import { RedisProxy } from '../redis/proxy.js';
+import { TcpProxy } from '../faults/tcp-proxy.js';
 import { type Place, startWriter, testPlace, testStore } from './place.js';
 
 const SECRET = 'secret-of-the-state';
@@ -71,7 +71,7 @@ describe('the errors and log lines of a queue that is not available hold no stat
 
   it('where the connection is lost on the way', async () => {
     const place = await testPlace();
-    const proxy = await RedisProxy.before(place.redis);
+    const proxy = await TcpProxy.before(place.redis);
     proxy.stall();
     await expectQuietSave(place, proxy.url);
   });

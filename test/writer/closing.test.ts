@@ -3,7 +3,7 @@ import pg from 'pg';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { freePort } from '../../src/services/free-port.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
-import { RedisProxy } from '../redis/proxy.js';
+import { TcpProxy } from '../faults/tcp-proxy.js';
 import { type Place, startWriter, testPlace, testStore, testWriter } from '../store/place.js';
 
 function queueOf(place: Place): Queue {
@@ -85,7 +85,7 @@ describe('CheckpointWriter.close', () => {
 
   it('ends where Redis has gone away', async () => {
     const place = await testPlace();
-    const proxy = await RedisProxy.before(place.redis);
+    const proxy = await TcpProxy.before(place.redis);
     const writer = await startWriter(place, { redis: proxy.url });
     await testStore(place).save(newCheckpoint(), { ack: 'committed' });
     await proxy.refuse();

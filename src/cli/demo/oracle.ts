@@ -61,7 +61,16 @@ export class Oracle {
   }
 }
 
-function digestOf({ id, executionId, nodeName, state, metadata, timestamp, version }: Acknowledged): string {
+/** Equal for checkpoints that are equal in every field. */
+export function digestOf({
+  id,
+  executionId,
+  nodeName,
+  state,
+  metadata,
+  timestamp,
+  version,
+}: Acknowledged): string {
   const fields = [id, executionId, nodeName, state, metadata, timestamp.getTime(), version];
   return createHash('sha256').update(canonicalJson(fields)).digest('base64');
 }

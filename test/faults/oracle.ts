@@ -1,0 +1,172 @@
+import { type Acknowledged, digestOf } from '../../src/cli/demo/oracle.js';
+import type { CheckpointStore, SaveReceipt } from '../../src/index.js';
+import { readRows, type StoredPlace, type StoredRow } from './stored-rows.js';
+
+/** A checkpoint with all its fields given, so that what is stored can be compared with it. */
+export type WholeCheckpoint = Acknowledged & { state: object };
+
+/** What is wrong with what is stored. Each of these holds ids. */
+export interface Verdict {
+  /** How many saves were acknowledged. */
+  acknowledged: number;
+  /** Acknowledged, not deleted, and not there. */
+  lost: string[];
+  /** There, but an acknowledged save is newer, by version and then by sequence, and was not deleted. */
+  stale: string[];
+  /** There, though a delete or a clear that came after it had returned. */
+  resurrected: string[];
+  /** There, but not as anyone saved it, or under another sequence than was acknowledged. */
+  unexpected: string[];
+}
+
+/** What a verdict has to match. */
+export const NOTHING_WRONG: Omit<Verdict, 'acknowledged'> = {
+  lost: [],
+  stale: [],
+  resurrected: [],
+  unexpected: [],
+};
+
+/** Events of one process come one after the other: their number is their time. */
+type Tick = number;
+
+interface Save {
+  readonly executionId: string;
+  readonly version: number;
+  readonly digest: string;
+  readonly called: Tick;
+  /** Not before it was acknowledged; without it may be stored or not, now or later. */
+  acknowledged?: { at: Tick; sequence: number };
+}
+
+interface Removal {
+  readonly called: Tick;
+  /** Never, where it failed: it may still be done, now or later. */
+  returned?: Tick;
+}
+
+/**
+ * Remembers, outside of Redis and PostgreSQL, what was promised: every save, when it was called and acknowledged, every
+ * delete and clear. Then reads PostgreSQL back and says which promises are broken. What failed or was under way at the
+ * same time may have happened or not, and is no reproach either way.
+ *
+ * States must be different from save to save: a stored row is recognised by its content.
+ */
+export class FaultOracle {
+  readonly #saves = new Map<string, Save[]>();
+  readonly #removals = { id: new Map<string, Removal[]>(), execution: new Map<string, Removal[]>() };
+  #now: Tick = 0;
+  #acknowledged = 0;
+
+  /** Saves served so far. */
+  get acknowledged(): number {
+    return this.#acknowledged;
+  }
+
+  async save(store: Pick<CheckpointStore, 'save'>, checkpoint: WholeCheckpoint): Promise<SaveReceipt> {
+    const { id, executionId, version } = checkpoint;
+    const save: Save = { executionId, version, digest: digestOf(checkpoint), called: ++this.#now };
+    listOf(this.#saves, id).push(save);
+    const receipt = await store.save(checkpoint as Parameters<CheckpointStore['save']>[0]);
+    save.acknowledged = { at: ++this.#now, sequence: receipt.sequence };
+    this.#acknowledged++;
+    return receipt;
+  }
+
+  delete(store: Pick<CheckpointStore, 'delete'>, id: string): Promise<void> {
+    return this.#remove('id', id, () => store.delete(id));
+  }
+
+  clear(store: Pick<CheckpointStore, 'clear'>, executionId: string): Promise<void> {
+    return this.#remove('execution', executionId, () => store.clear(executionId));
+  }
+
+  /**
+   * Compares all rows of the place's table with what was promised.
+   * @param deadLetters ids of which a save is kept as a dead letter: that what is stored is older, or nothing, is no loss then
+   */
+  async verify(place: StoredPlace, { deadLetters = [] as readonly string[] } = {}): Promise<Verdict> {
+    const verdict: Verdict = {
+      acknowledged: this.#acknowledged,
+      lost: [],
+      stale: [],
+      resurrected: [],
+      unexpected: [],
+    };
+    const dead = new Set(deadLetters);
+    const rows = await readRows(place);
+    for (const [id, row] of rows) {
+      if (!this.#saves.has(id)) verdict.unexpected.push(row.id);
+    }
+    for (const [id, saves] of this.#saves) {
+      const wrong = this.#judge(id, saves, rows.get(id));
+      if (wrong && !(dead.has(id) && (wrong === 'lost' || wrong === 'stale'))) verdict[wrong].push(id);
+    }
+    return verdict;
+  }
+
+  async #remove(scope: 'id' | 'execution', key: string, remove: () => Promise<void>): Promise<void> {
+    const removal: Removal = { called: ++this.#now };
+    listOf(this.#removals[scope], key).push(removal);
+    await remove();
+    removal.returned = ++this.#now;
+  }
+
+  #judge(
+    id: string,
+    saves: readonly Save[],
+    row: StoredRow | undefined,
+  ): keyof typeof NOTHING_WRONG | undefined {
+    const newest = saves.filter((save) => this.#mustStay(id, save)).reduce(newerOf, undefined);
+    if (!row) return newest && 'lost';
+    const stored = saves.find(({ digest }) => digest === row.digest);
+    if (!stored) return 'unexpected';
+    if (this.#mustBeGone(id, stored)) return 'resurrected';
+    const promised = stored.acknowledged?.sequence ?? row.sequence;
+    if (row.sequence !== undefined && row.sequence !== promised) return 'unexpected';
+    // A read through a store tells no sequence: then only the version of a save that failed can tell that it is older.
+    const sequence = promised ?? Number.POSITIVE_INFINITY;
+    return newest && isOlder({ version: stored.version, sequence }, newest) ? 'stale' : undefined;
+  }
+
+  #removalsOf(id: string, { executionId }: Save): Removal[] {
+    const { id: byId, execution } = this.#removals;
+    return [...(byId.get(id) ?? []), ...(execution.get(executionId) ?? [])];
+  }
+
+  /** Acknowledged, and whatever was deleted had returned before it was saved. */
+  #mustStay(id: string, save: Save): boolean {
+    const { called, acknowledged } = save;
+    if (!acknowledged) return false;
+    return this.#removalsOf(id, save).every(({ returned }) => returned !== undefined && returned < called);
+  }
+
+  /** Acknowledged before a delete was called that has returned. */
+  #mustBeGone(id: string, save: Save): boolean {
+    const { acknowledged } = save;
+    if (!acknowledged) return false;
+    return this.#removalsOf(id, save).some(
+      ({ called, returned }) => returned !== undefined && acknowledged.at < called,
+    );
+  }
+}
+
+interface Rank {
+  readonly version: number;
+  readonly sequence: number;
+}
+
+function isOlder(a: Rank, b: Rank): boolean {
+  return a.version < b.version || (a.version === b.version && a.sequence < b.sequence);
+}
+
+function newerOf(newest: Rank | undefined, { version, acknowledged }: Save): Rank {
+  const rank = { version, sequence: acknowledged?.sequence as number };
+  return newest && isOlder(rank, newest) ? newest : rank;
+}
+
+function listOf<T>(lists: Map<string, T[]>, key: string): T[] {
+  const list = lists.get(key) ?? [];
+  lists.set(key, list);
+  return list;
+}

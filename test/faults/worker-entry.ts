@@ -1,0 +1,90 @@
+import { once } from 'node:events';
+import { Job, Queue, Worker } from 'bullmq';
+import { loadConfig, withServices } from '../../src/config.js';
+import { parseDsn } from '../../src/postgres/dsn.js';
+import { runWorker } from '../../workers/checkpoint-worker.js';
+import { FailingPool } from './failing-pool.js';
+import { type FailpointName, type FailpointPlan, Failpoints } from './failpoints.js';
+
+/** The only argument of this program, as JSON. */
+export interface WorkerSetup {
+  failpoints?: FailpointPlan | undefined;
+  /** How soon the jobs of a worker that was killed come back, at most, in milliseconds; the product takes 40 s. */
+  comeBackMs?: number | undefined;
+}
+
+/** What it tells its test beside `WorkerMessage`. */
+export type EntryMessage = { type: 'held'; at: FailpointName };
+/** What its test may tell it. */
+export type EntryRequest = { type: 'goOn' };
+
+/** The worker process as it is, but for locks that expire soon and for what is to fail. */
+async function main({ failpoints: plan, comeBackMs }: WorkerSetup): Promise<void> {
+  if (comeBackMs !== undefined) shortenLocks(comeBackMs);
+  const config = withServices(loadConfig());
+  if (!plan) return runWorker(config);
+  const failpoints = new Failpoints(plan, hold);
+  reachAround(Job, ['moveToCompleted'], { before: () => failpoints.reach('before_ack') });
+  reachAround(Queue, ['add', 'addBulk'], { after: () => failpoints.reach('after_dead_add') });
+  if (!failpoints.has('before_copy', 'mid_copy', 'after_copy', 'after_commit')) return runWorker(config);
+  // As the writer's own pool would be.
+  const pool = {
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+    max: config.maxConcurrentBatches + 1,
+    ...parseDsn(config.postgres),
+  };
+  return runWorker(Object.assign({}, config, { postgres: new FailingPool(pool, failpoints) }));
+}
+
+/** Of every BullMQ worker of this process: whatever it asks for, its locks and its looks for stalled jobs are these. */
+function shortenLocks(comeBackMs: number): void {
+  const prototype = Worker.prototype as unknown as { createLockManager(this: Worker): void };
+  const { createLockManager } = prototype;
+  prototype.createLockManager = function shortened() {
+    // A lock has to expire, and two looks to pass: the first one marks the job.
+    const lockDuration = comeBackMs / 2;
+    Object.assign(this.opts, {
+      lockDuration,
+      lockRenewTime: lockDuration / 2,
+      stalledInterval: comeBackMs / 4,
+    });
+    createLockManager.call(this);
+  };
+}
+
+type Method = (...args: unknown[]) => Promise<unknown>;
+
+function reachAround(
+  { prototype }: { prototype: object },
+  names: string[],
+  { before, after }: { before?: () => Promise<void>; after?: () => Promise<void> },
+): void {
+  for (const name of names) {
+    const method = Reflect.get(prototype, name) as Method;
+    const around: Method = async function around(this: unknown, ...args) {
+      await before?.();
+      const result = await method.apply(this, args);
+      await after?.();
+      return result;
+    };
+    Object.assign(prototype, { [name]: around });
+  }
+}
+
+async function hold(at: FailpointName): Promise<void> {
+  const held: EntryMessage = { type: 'held', at };
+  process.send?.(held);
+  for (;;) {
+    const [request] = (await once(process, 'message')) as [EntryRequest];
+    if (request.type === 'goOn') return;
+  }
+}
+
+try {
+  await main(JSON.parse(process.argv[2] ?? '{}'));
+  process.exit(0);
+} catch (error) {
+  console.error(error);
+  process.exit(1);
+}
