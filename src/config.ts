@@ -5,7 +5,12 @@ import { tableNames } from './postgres/identifiers.js';
 import { DEFAULT_LIMITS } from './producer/limits.js';
 import { checkedUrl } from './redis/connection.js';
 import { DEFAULT_PREFIX, DEFAULT_QUEUE, queueKeys } from './redis/queue-keys.js';
-import { MAX_BATCH_RECORDS, MAX_TOMBSTONE_DAYS, WRITER_DEFAULTS } from './writer/writer-options.js';
+import {
+  LOCK_DURATION_MS,
+  MAX_BATCH_RECORDS,
+  MAX_TOMBSTONE_DAYS,
+  WRITER_DEFAULTS,
+} from './writer/writer-options.js';
 
 interface Setting<T> {
   /** Environment variable. */
@@ -96,6 +101,12 @@ export const SETTINGS = {
     whole(1, 64),
     WRITER_DEFAULTS.maxConcurrentBatches,
     'transactions in flight in a worker',
+  ),
+  lockDurationMs: setting(
+    'CKPT_LOCK_DURATION_MS',
+    whole(LOCK_DURATION_MS.min, LOCK_DURATION_MS.max),
+    WRITER_DEFAULTS.lockDurationMs,
+    'a worker that gives no sign of life so long loses its jobs to the others',
   ),
   tombstoneDays: setting(
     'CKPT_TOMBSTONE_DAYS',

@@ -10,6 +10,8 @@ export type PgClient = Pick<pg.PoolClient, 'query' | 'release' | 'on' | 'off'>;
 export interface PgPool {
   connect(): Promise<PgClient>;
   end(): Promise<void>;
+  on?(event: 'connect', listener: (client: PgClient) => void): unknown;
+  off?(event: 'connect', listener: (client: PgClient) => void): unknown;
 }
 
 /** A DSN, a `pg` pool configuration, or a pool of yours, which stays yours to close. */
@@ -31,25 +33,9 @@ export class Database {
   #closing: Promise<void> | undefined;
 
   constructor(postgres: PostgresOption, { logger, max }: { logger?: Logger; max?: number } = {}) {
-    if (isPool(postgres)) {
-      this.#pool = postgres;
-      this.#owned = false;
-      return;
-    }
-    const pool = new pg.Pool({
-      application_name: 'checkpoint-queue',
-      // Otherwise a host that answers nothing holds a save or a shutdown for ever.
-      connectionTimeoutMillis: 10_000,
-      keepAlive: true,
-      ...(max !== undefined && { max }),
-      ...(typeof postgres === 'string' ? parseDsn(postgres) : postgres),
-    });
-    // Without a listener the loss of an idle connection would end the process.
-    pool.on('error', (error) =>
-      logger?.warn({ sqlState: sqlStateOf(error) }, 'idle PostgreSQL connection lost'),
-    );
-    this.#pool = pool;
-    this.#owned = true;
+    this.#owned = !isPool(postgres);
+    this.#pool = isPool(postgres) ? postgres : openPool(postgres, { logger, max });
+    this.#pool.on?.('connect', surviveLoss);
   }
 
   /** Lends a connection. A client whose callback threw is closed if it is broken, else returned. @throws ClosedError */
@@ -71,7 +57,8 @@ export class Database {
     } catch (error) {
       throw asDatabaseError(error);
     }
-    // The pool does not listen while it lends: a connection lost then would end the process. Its query rejects anyway.
+    // The pool does not listen while it lends: a connection lost then would end the process. Its query rejects anyway. (For
+    // pools that tell nothing of their connections; for others, see `surviveLoss`.)
     client.on('error', ignore);
     let broken: Error | undefined;
     try {
@@ -123,6 +110,7 @@ export class Database {
 
   async #close(): Promise<void> {
     await Promise.allSettled(this.#lent);
+    this.#pool.off?.('connect', surviveLoss);
     if (this.#owned) await this.#pool.end();
   }
 }
@@ -130,6 +118,33 @@ export class Database {
 const SERIALIZATION_FAILURE = '40001';
 
 const ignore = () => {};
+
+/**
+ * A connection that is terminated at the moment when it is ready, before whoever asked for it can listen, would end the
+ * process: it is listened to from the beginning.
+ */
+function surviveLoss(client: PgClient): void {
+  client.on('error', ignore);
+}
+
+function openPool(
+  postgres: string | pg.PoolConfig,
+  { logger, max }: { logger?: Logger | undefined; max?: number | undefined },
+): pg.Pool {
+  const pool = new pg.Pool({
+    application_name: 'checkpoint-queue',
+    // Otherwise a host that answers nothing holds a save or a shutdown for ever.
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+    ...(max !== undefined && { max }),
+    ...(typeof postgres === 'string' ? parseDsn(postgres) : postgres),
+  });
+  // Without a listener the loss of an idle connection would end the process.
+  pool.on('error', (error) =>
+    logger?.warn({ sqlState: sqlStateOf(error) }, 'idle PostgreSQL connection lost'),
+  );
+  return pool;
+}
 
 export async function queryRows(client: PgClient, text: string, values: unknown[] = []): Promise<TextRow[]> {
   const result = await client.query<TextRow>({ text, values, types: AS_TEXT });

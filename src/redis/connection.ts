@@ -25,9 +25,11 @@ export class RedisConnection {
   readonly #onError: (error: Error) => void;
   readonly #onClose = () => {
     this.#epoch++;
+    this.#givingUp = false;
   };
   readonly #duplicates: (Redis | Cluster)[] = [];
   #epoch = 0;
+  #givingUp = false;
 
   constructor(redis: RedisOption, purpose: ConnectionPurpose, logger: Logger = silentLogger) {
     const given = isClient(redis) || isCluster(redis);
@@ -53,7 +55,9 @@ export class RedisConnection {
    * the commands that nobody waits for any more. A connection of the application is left alone.
    */
   reset(): void {
-    if (this.#owned && this.ready) this.client.disconnect(true);
+    if (!this.#owned || !this.ready || this.#givingUp) return;
+    this.#givingUp = true;
+    this.client.disconnect(true);
   }
 
   /** BullMQ makes a second connection of ours for its blocking calls, and cannot close it while Redis is away. */

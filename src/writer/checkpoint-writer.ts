@@ -23,9 +23,8 @@ import { type CheckpointWriterOptions, type WriterSettings, writerSettings } fro
 
 // Two kills of its worker would otherwise fail a job: that a worker died says nothing of the job.
 const MAX_STALLED_COUNT = 1_000_000_000;
-const LOCK_DURATION_MS = 30_000;
-// How soon the jobs of a killed worker come back: lock and interval together.
-const STALLED_INTERVAL_MS = 10_000;
+/** Looks for the jobs of killed workers while a lock lasts. */
+const STALLED_LOOKS = 3;
 const ORPHAN_INTERVAL_MS = 5 * 60_000;
 const SINK_INTERVAL_MS = 60_000;
 /** After the deadline of `close`: for giving jobs back and closing connections. */
@@ -111,13 +110,14 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
    */
   async start(): Promise<void> {
     if (this.#worker || this.#closing) throw new InvalidConfigError('start', 'may be called once');
+    const { lockDurationMs, concurrency } = this.#settings;
     this.#worker = new ChunkWorker(this.#keys.queue, (job, token) => this.#process(job, token), {
       connection: this.#connection.client,
       prefix: this.#keys.prefix,
-      concurrency: this.#settings.concurrency,
+      concurrency,
       maxStalledCount: MAX_STALLED_COUNT,
-      lockDuration: LOCK_DURATION_MS,
-      stalledInterval: STALLED_INTERVAL_MS,
+      lockDuration: lockDurationMs,
+      stalledInterval: Math.round(lockDurationMs / STALLED_LOOKS),
       autorun: false,
     });
     this.#worker.on('error', throttledErrorLog(this.#logger, 'worker error'));

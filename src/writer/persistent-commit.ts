@@ -50,10 +50,11 @@ export async function commitPersistently<Item>(
   for (let attempt = 0; ; attempt++) {
     if (signal.aborted) throw new NotCommitted();
     try {
-      await write(items);
+      await unlessAborted(signal, write(items));
       if (attempt > 0) logger.info({ attempts: attempt + 1 }, 'batch committed after retries');
       return [];
     } catch (error) {
+      if (error instanceof NotCommitted) throw error;
       const failure = error instanceof DatabaseError ? classifyFailure(error) : 'unknown';
       if (failure === 'record') return isolate(items, error as DatabaseError, options);
       if (attempt === 0 || failure === 'unknown') logHeldBatch(logger, failure, error, items.length);
@@ -84,6 +85,20 @@ async function isolate<Item>(
     if (part.length > 0) refused.push(...(await commitPersistently(part, options)));
   }
   return refused;
+}
+
+/** A server that answers nothing holds a transaction for minutes: what it comes to is found out by who writes it again. */
+async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  let giveUp = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    giveUp = () => reject(new NotCommitted());
+    signal.addEventListener('abort', giveUp, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', giveUp);
+  }
 }
 
 function backoff(failure: Exclude<FailureClass, 'record'>, attempt: number): number {

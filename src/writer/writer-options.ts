@@ -13,6 +13,11 @@ export interface CheckpointWriterOptions extends PipelineOptions {
   /** Transactions in flight. Default 2: while they commit, the next batch fills. */
   maxConcurrentBatches?: number;
   /**
+   * How long a job stays this worker's when it gives no sign of life, in milliseconds: so soon, and a third of it more, others
+   * take over the jobs of one that was killed. Above what the process may ever be held up by itself. Default 30,000.
+   */
+  lockDurationMs?: number;
+  /**
    * Tombstones are kept so many days, and longer as long as a record from before them waits in the queue or among the dead
    * letters. Default 30.
    */
@@ -28,11 +33,13 @@ export const WRITER_DEFAULTS = Object.freeze({
   maxBatchBytes: 4 * 1024 * 1024,
   lingerMs: 5,
   maxConcurrentBatches: 2,
+  lockDurationMs: 30_000,
   tombstoneDays: 30,
 });
 
 /** In the worst case each is of the same id and has a round of its own, which is a SMALLINT. */
 export const MAX_BATCH_RECORDS = 32_000;
+export const LOCK_DURATION_MS = Object.freeze({ min: 500, max: 3_600_000 });
 /** A hundred years. */
 export const MAX_TOMBSTONE_DAYS = 36_500;
 /** Above 1000 the worker's loop fetches for too long before it starts. */
@@ -56,7 +63,13 @@ export function writerSettings(options: Partial<WriterSettings>): WriterSettings
       throw new InvalidConfigError(name, `must be a whole number from 1 to ${maximum}`);
     }
   }
-  const { lingerMs } = options;
+  const { lingerMs, lockDurationMs } = options;
+  if (lockDurationMs !== undefined && !isLockDuration(lockDurationMs)) {
+    throw new InvalidConfigError(
+      'lockDurationMs',
+      `must be a whole number from ${LOCK_DURATION_MS.min} to ${LOCK_DURATION_MS.max}`,
+    );
+  }
   if (lingerMs !== undefined && !(lingerMs >= 0 && lingerMs <= 60_000)) {
     throw new InvalidConfigError('lingerMs', 'must be from 0 to 60000');
   }
@@ -64,4 +77,8 @@ export function writerSettings(options: Partial<WriterSettings>): WriterSettings
   return Object.fromEntries(
     names.map((name) => [name, options[name] ?? WRITER_DEFAULTS[name]]),
   ) as WriterSettings;
+}
+
+function isLockDuration(ms: number): boolean {
+  return Number.isInteger(ms) && ms >= LOCK_DURATION_MS.min && ms <= LOCK_DURATION_MS.max;
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { Job, Queue, Worker } from 'bullmq';
+import { Job, Queue } from 'bullmq';
 import { loadConfig, withServices } from '../../src/config.js';
 import { parseDsn } from '../../src/postgres/dsn.js';
 import { runWorker } from '../../workers/checkpoint-worker.js';
@@ -9,8 +9,6 @@ import { type FailpointName, type FailpointPlan, Failpoints } from './failpoints
 /** The only argument of this program, as JSON. */
 export interface WorkerSetup {
   failpoints?: FailpointPlan | undefined;
-  /** How soon the jobs of a worker that was killed come back, at most, in milliseconds; the product takes 40 s. */
-  comeBackMs?: number | undefined;
 }
 
 /** What it tells its test beside `WorkerMessage`. */
@@ -18,9 +16,8 @@ export type EntryMessage = { type: 'held'; at: FailpointName };
 /** What its test may tell it. */
 export type EntryRequest = { type: 'goOn' };
 
-/** The worker process as it is, but for locks that expire soon and for what is to fail. */
-async function main({ failpoints: plan, comeBackMs }: WorkerSetup): Promise<void> {
-  if (comeBackMs !== undefined) shortenLocks(comeBackMs);
+/** The worker process as it is, but for what is to fail. */
+async function main({ failpoints: plan }: WorkerSetup): Promise<void> {
   const config = withServices(loadConfig());
   if (!plan) return runWorker(config);
   const failpoints = new Failpoints(plan, hold);
@@ -35,22 +32,6 @@ async function main({ failpoints: plan, comeBackMs }: WorkerSetup): Promise<void
     ...parseDsn(config.postgres),
   };
   return runWorker(Object.assign({}, config, { postgres: new FailingPool(pool, failpoints) }));
-}
-
-/** Of every BullMQ worker of this process: whatever it asks for, its locks and its looks for stalled jobs are these. */
-function shortenLocks(comeBackMs: number): void {
-  const prototype = Worker.prototype as unknown as { createLockManager(this: Worker): void };
-  const { createLockManager } = prototype;
-  prototype.createLockManager = function shortened() {
-    // A lock has to expire, and two looks to pass: the first one marks the job.
-    const lockDuration = comeBackMs / 2;
-    Object.assign(this.opts, {
-      lockDuration,
-      lockRenewTime: lockDuration / 2,
-      stalledInterval: comeBackMs / 4,
-    });
-    createLockManager.call(this);
-  };
 }
 
 type Method = (...args: unknown[]) => Promise<unknown>;

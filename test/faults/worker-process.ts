@@ -15,6 +15,8 @@ const ENTRY = fileURLToPath(new URL('./worker-entry.ts', import.meta.url));
 const LOG_LINES_IN_ERROR = 20;
 
 export interface WorkerProcessOptions extends WorkerSetup {
+  /** How soon the jobs of a worker that was killed come back, at most, in milliseconds; by default it takes 40 s. */
+  comeBackMs?: number;
   /** More settings, `CKPT_…`. */
   env?: NodeJS.ProcessEnv;
 }
@@ -36,7 +38,7 @@ export interface WorkerEnd {
 
 /**
  * Starts a worker replica as a process of its own and waits until it takes jobs. It is the program that the product ships,
- * unless the test asks for failpoints or short locks, which only the entry of the tests has. It is killed when the test is
+ * unless the test asks for failpoints, which only the entry of the tests has. It is killed when the test is
  * over, and also when the process of the test is.
  */
 export async function startWorkerProcess(
@@ -83,9 +85,9 @@ export class WorkerProcess {
 
   static async spawn(
     { postgres, redis, schema, queue }: WorkerPlace,
-    { env, ...setup }: WorkerProcessOptions,
+    { env, comeBackMs, ...setup }: WorkerProcessOptions,
   ): Promise<WorkerProcess> {
-    const plain = setup.failpoints === undefined && setup.comeBackMs === undefined;
+    const plain = setup.failpoints === undefined;
     const guard = await GuardedFolder.create('worker');
     const child = fork(plain ? PROGRAM : ENTRY, plain ? [] : [JSON.stringify(setup)], {
       execArgv: ['--import', 'tsx'],
@@ -95,6 +97,8 @@ export class WorkerProcess {
         REDIS_URL: redis,
         CKPT_SCHEMA: schema,
         CKPT_QUEUE: queue,
+        // A lock has to expire, and two looks, a third of it each, to pass: the first one marks the job.
+        ...(comeBackMs && { CKPT_LOCK_DURATION_MS: String(Math.round(comeBackMs * 0.6)) }),
         ...env,
       },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
