@@ -17,8 +17,6 @@ export interface Figures {
   besideClears?: number;
   /** Of a window with clears to its neighbours without: the machine's moods are in both. */
   clearsRatio?: number;
-  /** Clears a second in the windows with them: fewer than asked for if they fall behind. */
-  clearsDone?: number;
   /** Clears that PostgreSQL did not take in time. */
   clearsFailed?: number;
   /** Milliseconds from when a clear was due until it returned. */

@@ -44,8 +44,8 @@ export const QUICK: Plan = Object.freeze({
   drainBytes: 128 * MIB,
   drainJobs: 5000,
   scenarioRounds: 1,
-  clearWindows: 3,
-  clearWindowMs: 1000,
+  clearWindows: 5,
+  clearWindowMs: 1200,
   reads: 1500,
 });
 
