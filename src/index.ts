@@ -37,6 +37,7 @@ export type { QueuedCheckpointStoreOptions } from './store/queued-options.js';
 export { QueuedCheckpointStore } from './store/queued-store.js';
 export type { BatchEvent, WriterStats } from './writer/batch-committer.js';
 export { CheckpointWriter } from './writer/checkpoint-writer.js';
+export type { BreakerState } from './writer/circuit-breaker.js';
 export type { PipelineOptions } from './writer/pipeline-options.js';
 export type { BatchOutcome, RecordIdentity, Sink, StagedRecords, WriteRecord } from './writer/sink.js';
 export type { CheckpointWriterOptions } from './writer/writer-options.js';

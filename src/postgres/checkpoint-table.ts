@@ -52,6 +52,9 @@ export type Scope = 'checkpoint' | 'execution';
 const HORIZON = 'checkpoint_queue.horizon';
 /** A client that froze in the middle of a batch must not hold up deletes for longer. */
 const BATCH_IDLE_LIMIT = '30s';
+/** A rival that holds a row, and a statement that takes for ever, must not hold the other rows of the batch for longer. */
+const BATCH_LOCK_LIMIT = '30s';
+const BATCH_STATEMENT_LIMIT = '100s';
 /** How long a delete waits for one batch that was in flight before it. */
 const AWAIT_BATCH_LIMIT = '10s';
 
@@ -127,6 +130,8 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
     openBatch: `
       SET LOCAL client_min_messages = warning;
       SET LOCAL idle_in_transaction_session_timeout = '${BATCH_IDLE_LIMIT}';
+      SET LOCAL lock_timeout = '${BATCH_LOCK_LIMIT}';
+      SET LOCAL statement_timeout = '${BATCH_STATEMENT_LIMIT}';
       CREATE TEMP TABLE IF NOT EXISTS ${staging} (${STAGING_COLUMNS.join(', ')}) ON COMMIT DELETE ROWS;
       SELECT set_config('${HORIZON}', pg_snapshot_xmin(pg_current_snapshot())::text, true)`,
     copy: `COPY pg_temp.${staging} FROM STDIN (FORMAT binary)`,

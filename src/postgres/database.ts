@@ -17,6 +17,13 @@ export interface PgPool {
 /** A DSN, a `pg` pool configuration, or a pool of yours, which stays yours to close. */
 export type PostgresOption = string | pg.PoolConfig | PgPool;
 
+export interface TransactionOptions {
+  /** SQL without parameters that goes out together with BEGIN. */
+  setup?: string;
+  /** After so many milliseconds without an end the connection is closed, and the outcome is not known. Default: never. */
+  timeoutMs?: number;
+}
+
 /** A result row with every column as PostgreSQL printed it: independent of the application's type parsers. */
 export type TextRow = Record<string, string | null>;
 
@@ -74,20 +81,15 @@ export class Database {
 
   /**
    * One transaction, READ COMMITTED whatever the server's default: the guard of deletions needs each statement to see
-   * what was committed before it. `setup` is SQL without parameters that goes out together with BEGIN.
+   * what was committed before it.
    */
-  async withTransaction<T>(use: (client: PgClient) => Promise<T>, setup = ''): Promise<T> {
-    return this.withClient(async (client) => {
-      let result: T;
-      try {
-        await client.query(`BEGIN ISOLATION LEVEL READ COMMITTED; ${setup}`);
-        result = await use(client);
-      } catch (error) {
-        await rollback(client, error);
-        throw error;
-      }
-      await client.query('COMMIT');
-      return result;
+  async withTransaction<T>(
+    use: (client: PgClient) => Promise<T>,
+    { setup = '', timeoutMs }: TransactionOptions = {},
+  ): Promise<T> {
+    return this.withClient((client) => {
+      const work = transact(client, use, setup);
+      return timeoutMs === undefined ? work : within(timeoutMs, work);
     });
   }
 
@@ -149,6 +151,37 @@ function openPool(
 export async function queryRows(client: PgClient, text: string, values: unknown[] = []): Promise<TextRow[]> {
   const result = await client.query<TextRow>({ text, values, types: AS_TEXT });
   return result.rows;
+}
+
+async function transact<T>(
+  client: PgClient,
+  use: (client: PgClient) => Promise<T>,
+  setup: string,
+): Promise<T> {
+  let result: T;
+  try {
+    await client.query(`BEGIN ISOLATION LEVEL READ COMMITTED; ${setup}`);
+    result = await use(client);
+  } catch (error) {
+    await rollback(client, error);
+    throw error;
+  }
+  await client.query('COMMIT');
+  return result;
+}
+
+/** What a server that answers nothing leaves open is given up, with its connection. */
+async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const expired = new Promise<never>((_, reject) => {
+    const error = new DatabaseError(`PostgreSQL did not answer within ${timeoutMs} ms`, undefined);
+    timer = setTimeout(() => reject(new BrokenConnection(error)), timeoutMs);
+  });
+  try {
+    return await Promise.race([work, expired]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** A rollback never hides the error that caused it; a client whose rollback failed is marked as broken. */

@@ -69,26 +69,29 @@ export async function migrate(database: Database, names: TableNames): Promise<vo
     await database.withClient((client) => checkColumns(client, names));
     return;
   }
-  await database.withTransaction(async (client) => {
-    await client.query('SELECT pg_advisory_xact_lock($1, $2)', [ADVISORY_LOCK_CLASS, MIGRATION_LOCK]);
-    await checkColumns(client, names);
-    if (!(await exists(client, 'to_regnamespace', names.quotedSchema))) {
-      // Not simply IF NOT EXISTS: that needs the right to create schemas even where the schema is there.
-      await client.query(`CREATE SCHEMA ${names.quotedSchema}`);
-    }
-    await client.query(
-      `CREATE TABLE IF NOT EXISTS ${names.migrations}
+  await database.withTransaction(
+    async (client) => {
+      await client.query('SELECT pg_advisory_xact_lock($1, $2)', [ADVISORY_LOCK_CLASS, MIGRATION_LOCK]);
+      await checkColumns(client, names);
+      if (!(await exists(client, 'to_regnamespace', names.quotedSchema))) {
+        // Not simply IF NOT EXISTS: that needs the right to create schemas even where the schema is there.
+        await client.query(`CREATE SCHEMA ${names.quotedSchema}`);
+      }
+      await client.query(
+        `CREATE TABLE IF NOT EXISTS ${names.migrations}
          (version INTEGER PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL DEFAULT now())`,
-    );
-    const applied = await appliedVersion(client, names);
-    for (const [index, statements] of MIGRATIONS.entries()) {
-      if (index < applied) continue;
-      await client.query(statements(names));
-      await client.query(`INSERT INTO ${names.migrations} (version) VALUES ($1) ON CONFLICT DO NOTHING`, [
-        index + 1,
-      ]);
-    }
-  }, 'SET LOCAL client_min_messages = warning;');
+      );
+      const applied = await appliedVersion(client, names);
+      for (const [index, statements] of MIGRATIONS.entries()) {
+        if (index < applied) continue;
+        await client.query(statements(names));
+        await client.query(`INSERT INTO ${names.migrations} (version) VALUES ($1) ON CONFLICT DO NOTHING`, [
+          index + 1,
+        ]);
+      }
+    },
+    { setup: 'SET LOCAL client_min_messages = warning;' },
+  );
 }
 
 /** The version of the tables as they are; 0 if one of them is missing. @throws SchemaMismatchError if a newer release made them. */

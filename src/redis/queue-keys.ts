@@ -26,6 +26,10 @@ export interface QueueKeys extends QueueName {
   /** Before a job id: BullMQ's job hash, and the chunk beside it. */
   readonly jobPrefix: string;
   readonly payloadPrefix: string;
+  /** Before the id of a job whose writers died: a hash of how many, in the middle of writing the chunk or one record. */
+  readonly deathsPrefix: string;
+  /** Hash of the worker replicas, by name. */
+  readonly workers: string;
 }
 
 /** The queue of the dead letters of `orders` is `orders-dead`. */
@@ -66,6 +70,8 @@ function keysOf(queue: string, prefix: string): QueueKeys {
     failed: `${base}failed`,
     jobPrefix: base,
     payloadPrefix: `${base}ckpt-payload-`,
+    deathsPrefix: `${base}ckpt-deaths-`,
+    workers: `${base}ckpt-workers`,
   });
 }
 

@@ -2,7 +2,8 @@ import type { Logger } from '../logger.js';
 import type { Database } from '../postgres/database.js';
 import { BatchWriter, type SinkRecords } from './batch-writer.js';
 import type { Chunk, PlacedRecord } from './chunk-reader.js';
-import type { DeadLetterWriter } from './dead-letter-writer.js';
+import type { CircuitBreaker } from './circuit-breaker.js';
+import type { DeadLetterWriter, RefusalReason } from './dead-letter-writer.js';
 import { commitPersistently } from './persistent-commit.js';
 import { type BatchOutcome, RecordRefusedError, type Sink } from './sink.js';
 
@@ -25,12 +26,16 @@ export interface BatchCommitterOptions {
   database: Database;
   sinks: readonly Sink[];
   deadLetters: DeadLetterWriter;
+  breaker: CircuitBreaker;
   logger: Logger;
   /** Aborted when the writer gives up on what it holds. */
   signal: AbortSignal;
   /** Told of each transaction; must not throw. */
   onBatch: (event: BatchEvent) => void;
 }
+
+/** What is to happen around each transaction. */
+export type WriteAround = (write: () => Promise<void>) => Promise<void>;
 
 /** Brings batches of chunks to their end: what PostgreSQL takes is committed, the rest is kept as dead letters. */
 export class BatchCommitter {
@@ -62,30 +67,40 @@ export class BatchCommitter {
 
   /** All chunks of a batch end alike: written, or rejected with NotCommitted when the writer gives up. */
   async commit(chunks: readonly Chunk[]): Promise<PromiseSettledResult<void>[]> {
-    const { deadLetters, logger, signal } = this.#options;
-    const records = chunks.flatMap((chunk) => chunk.records);
     try {
-      const refused = await commitPersistently(records, {
-        write: (part) => this.#write(part),
-        culprit: (error) =>
-          error instanceof RecordRefusedError ? (error.record as PlacedRecord) : undefined,
-        createSchema: () => this.migrate(),
-        logger,
-        signal,
-      });
-      await deadLetters.write(
-        refused.map(({ item, error }) => ({ record: item, origin: item.origin, error })),
-      );
-      this.#stats.deadLettered += refused.length;
+      await this.write(chunks.flatMap((chunk) => chunk.records));
       return chunks.map(() => ({ status: 'fulfilled', value: undefined }));
     } catch (reason) {
       return chunks.map(() => ({ status: 'rejected', reason }));
     }
   }
 
+  /** Writes records, and keeps as dead letters what is refused of them. @throws NotCommitted when the writer gives up */
+  async write(records: readonly PlacedRecord[], around: WriteAround = (write) => write()): Promise<void> {
+    const { breaker, logger, signal } = this.#options;
+    const refused = await commitPersistently(records, {
+      write: (part) => around(() => this.#write(part)),
+      culprit: (error) => (error instanceof RecordRefusedError ? (error.record as PlacedRecord) : undefined),
+      createSchema: () => this.migrate(),
+      onFailure: (failure) => breaker.failed(failure),
+      logger,
+      signal,
+    });
+    await this.bury(refused);
+  }
+
+  /** Keeps records as dead letters. @throws NotCommitted when the writer gives up */
+  async bury(refused: ReadonlyArray<{ item: PlacedRecord; error: RefusalReason }>): Promise<void> {
+    await this.#options.deadLetters.write(
+      refused.map(({ item, error }) => ({ record: item, origin: item.origin, error })),
+    );
+    this.#stats.deadLettered += refused.length;
+  }
+
   async #write(records: readonly PlacedRecord[]): Promise<void> {
     const began = performance.now();
     const outcome = await this.#writer.write(bySink(records));
+    this.#options.breaker.succeeded();
     const bytes = records.reduce((sum, { body }) => sum + body.length, 0);
     const written = { ...outcome, records: records.length, bytes };
     for (const [name, count] of Object.entries({ ...written, batches: 1 })) {

@@ -13,11 +13,13 @@ import { BatchCommitter, type BatchEvent, type WriterStats } from './batch-commi
 import { Batcher } from './batcher.js';
 import { CheckpointSink } from './checkpoint-sink.js';
 import { type Chunk, ChunkReader, MissingPayloadError } from './chunk-reader.js';
+import { type BreakerState, CircuitBreaker } from './circuit-breaker.js';
 import { DeadLetterWriter } from './dead-letter-writer.js';
 import { JobCleanup } from './job-cleanup.js';
 import { type Chore, Maintenance } from './maintenance.js';
 import { OrphanSweep } from './orphan-sweep.js';
 import { NotCommitted } from './persistent-commit.js';
+import { Quarantine, SUSPICIOUS_STALLS } from './quarantine.js';
 import type { Sink } from './sink.js';
 import { type CheckpointWriterOptions, type WriterSettings, writerSettings } from './writer-options.js';
 
@@ -38,9 +40,10 @@ const DEFAULT_DEADLINE_MS = 10_000;
  * so locks, their renewal and the recovery of a dead worker's jobs stay BullMQ's. Delivery is at least once; applying a
  * record again changes nothing. While PostgreSQL is away the batches in hand are held and tried again.
  *
- * Emits `batch` (BatchEvent) after each commit.
+ * Emits `batch` (BatchEvent) after each commit, and `breaker` (BreakerState) when PostgreSQL becomes unavailable, or available
+ * again: in between it takes no new jobs.
  */
-export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
+export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breaker: [BreakerState] }> {
   readonly #settings: WriterSettings;
   readonly #logger: Logger;
   readonly #keys: QueueKeys;
@@ -49,6 +52,8 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
   readonly #connection: RedisConnection;
   readonly #committer: BatchCommitter;
   readonly #batcher: Batcher<Chunk, void>;
+  readonly #breaker = new CircuitBreaker((state) => this.#breakerChanged(state));
+  readonly #quarantine: Quarantine;
   readonly #reader: ChunkReader;
   readonly #deadLetters: DeadLetterQueue;
   readonly #cleanup: JobCleanup;
@@ -56,6 +61,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
   /** Committed jobs that BullMQ is removing, with the executions whose marks go afterwards. */
   readonly #finishing = new Map<string, readonly string[]>();
   readonly #giveUp = new AbortController();
+  readonly #onWorkerError: (error: unknown) => void;
   #worker: ChunkWorker | undefined;
   #closing: Promise<void> | undefined;
 
@@ -70,6 +76,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
     const { concurrency, maxConcurrentBatches, maxBatchRecords, maxBatchBytes, lingerMs } = this.#settings;
     this.#database = new Database(options.postgres, { logger: this.#logger, max: maxConcurrentBatches + 1 });
     this.#connection = new RedisConnection(options.redis, 'worker', this.#logger);
+    this.#onWorkerError = throttledErrorLog(this.#logger, 'worker error');
     const { client } = this.#connection;
     const onError = throttledErrorLog(this.#logger, 'finished jobs could not be cleaned up');
     this.#cleanup = new JobCleanup(client, this.#keys, onError);
@@ -80,10 +87,12 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
       database: this.#database,
       sinks: [...this.#sinks.values()],
       deadLetters: new DeadLetterWriter(this.#deadLetters, this.#logger, signal),
+      breaker: this.#breaker,
       logger: this.#logger,
       signal,
       onBatch: (event) => this.#committed(event),
     });
+    this.#quarantine = new Quarantine(client, this.#keys, this.#committer, this.#logger);
     this.#maintenance = new Maintenance(this.#chores(), (error) => {
       const { name, code } = error as { name?: string; code?: string };
       this.#logger.warn({ error: code ?? name }, 'maintenance failed; tried again later');
@@ -96,6 +105,11 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
       maxItems: concurrency,
       commit: (chunks) => this.#committer.commit(chunks),
     });
+  }
+
+  /** Whether this replica can write. */
+  get breaker(): BreakerState {
+    return this.#breaker.state;
   }
 
   /** What this replica has written since it was made. */
@@ -120,7 +134,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
       stalledInterval: Math.round(lockDurationMs / STALLED_LOOKS),
       autorun: false,
     });
-    this.#worker.on('error', throttledErrorLog(this.#logger, 'worker error'));
+    this.#worker.on('error', this.#onWorkerError);
     this.#worker.on('completed', (job) => this.#finished(job.id as string));
     this.#worker.on('failed', (job) => this.#finishing.delete(job?.id as string));
     try {
@@ -191,9 +205,9 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
   }
 
   async #process(job: Job<ChunkJob, void>, token: string | undefined): Promise<void> {
-    let chunk: Chunk;
+    let read: { chunk: Chunk; stalls: number };
     try {
-      chunk = await this.#reader.read(job);
+      read = await this.#reader.read(job);
     } catch (error) {
       if (error instanceof MisroutedChunkError) {
         // Thrown on, BullMQ gives it to the next worker after a while: somebody has to start the right one.
@@ -205,8 +219,10 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
       this.#logger.error({ jobId: job.id, reason: error.message }, 'job is kept among the failed ones');
       throw new UnrecoverableError(error.message);
     }
+    const { chunk, stalls } = read;
     try {
-      await this.#batcher.add(chunk);
+      if (stalls < SUSPICIOUS_STALLS) await this.#batcher.add(chunk);
+      else await this.#quarantine.write(job.id as string, chunk);
     } catch (error) {
       if (!(error instanceof NotCommitted)) throw error;
       await job.moveToWait(token);
@@ -225,11 +241,30 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent] }> {
 
   #committed(event: BatchEvent): void {
     this.#cleanup.count(event);
+    this.#tell(() => this.emit('batch', event));
+  }
+
+  #breakerChanged(breaker: BreakerState): void {
+    const { state, failure, sqlState } = breaker;
+    if (state === 'open') {
+      this.#logger.error(
+        { failure, sqlState },
+        'PostgreSQL is unavailable: taking no new jobs until it is back',
+      );
+      this.#worker?.pause(true).catch(this.#onWorkerError);
+    } else {
+      this.#logger.info({}, 'PostgreSQL is available again');
+      if (!this.#closing) this.#worker?.resume().catch(this.#onWorkerError);
+    }
+    this.#tell(() => this.emit('breaker', breaker));
+  }
+
+  /** What a listener throws is its own affair: thrown on, a committed batch would be written again for ever. */
+  #tell(emit: () => void): void {
     try {
-      this.emit('batch', event);
+      emit();
     } catch {
-      // The batch is committed, whatever a listener makes of it: thrown on, it would be written again for ever.
-      this.#logger.error({}, 'a listener of the batch event threw');
+      this.#logger.error({}, 'a listener threw');
     }
   }
 }

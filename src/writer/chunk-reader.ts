@@ -19,6 +19,9 @@ export interface Chunk {
   readonly bytes: number;
 }
 
+/** BullMQ's counter in the job's hash, which its `Job` does not carry. */
+const STALL_COUNT = 'stc';
+
 export class MissingPayloadError extends InvalidChunkError {
   constructor() {
     super('its payload is gone from Redis');
@@ -33,18 +36,24 @@ export class ChunkReader {
     private readonly sinks: ReadonlyMap<string, Sink>,
   ) {}
 
-  /** @throws InvalidChunkError if nobody can read it, MisroutedChunkError if another writer might */
-  async read(job: Job<ChunkJob, void>): Promise<Chunk> {
+  /**
+   * The chunk, and how many workers have died with this job in their hands.
+   * @throws InvalidChunkError if nobody can read it, MisroutedChunkError if another writer might
+   */
+  async read(job: Job<ChunkJob, void>): Promise<{ chunk: Chunk; stalls: number }> {
     const { firstSequence, replays } = parseJobId(job.id);
     const sink = this.#sinkOf(job);
     const jobId = job.id as string;
-    const payload = await this.client.getBuffer(this.keys.payloadPrefix + jobId);
+    const [payload, stalls] = await Promise.all([
+      this.client.getBuffer(this.keys.payloadPrefix + jobId),
+      this.client.hget(this.keys.jobPrefix + jobId, STALL_COUNT),
+    ]);
     if (!payload) throw new MissingPayloadError();
     const { executions, bodies } = decodeChunk(payload);
     for (const body of bodies) sink.check(body);
     const origin: RecordOrigin = { jobId, replays, sink, firstFailedAt: job.data.firstFailedAt };
     const records = bodies.map((body, index) => ({ body, sequence: firstSequence + index, origin }));
-    return { records, executions, bytes: payload.length };
+    return { chunk: { records, executions, bytes: payload.length }, stalls: Number(stalls ?? 0) };
   }
 
   #sinkOf(job: Job<ChunkJob, void>): Sink {

@@ -18,11 +18,14 @@ export interface RecordOrigin {
   readonly sink: Sink;
 }
 
-/** A record that PostgreSQL refuses for good. */
+/** Why a record is refused; the message holds no value of it. */
+export type RefusalReason = Pick<DatabaseError, 'message' | 'sqlState'>;
+
+/** A record that can never be written. */
 export interface RefusedRecord {
   readonly record: WriteRecord;
   readonly origin: RecordOrigin;
-  readonly error: DatabaseError;
+  readonly error: RefusalReason;
 }
 
 const WORKER = `${hostname()}:${process.pid}`;
@@ -79,7 +82,7 @@ export class DeadLetterWriter {
     const deadLetterId = await this.queue.add(job, encodable(executionId, record.body));
     this.logger.error(
       { deadLetterId, id, executionId, sqlState: error.sqlState, reason: error.message },
-      'PostgreSQL refuses a record; it is kept among the dead letters',
+      'a record can never be written; it is kept among the dead letters',
     );
   }
 }

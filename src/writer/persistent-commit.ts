@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { DatabaseError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { classifyFailure, type FailureClass } from '../postgres/sqlstate.js';
+import type { Failure } from './circuit-breaker.js';
 
 /** Waits between tries, doubled from first to max, each with a jitter of half of it. */
 const RETRY_MS: Record<Exclude<FailureClass, 'record'>, { first: number; max: number }> = {
@@ -23,6 +24,8 @@ export interface PersistentCommitOptions<Item> {
   write: (items: readonly Item[]) => Promise<unknown>;
   /** The item that the failure is due to, where it tells. */
   culprit?: (error: DatabaseError) => Item | undefined;
+  /** Told of each failure that is waited out. */
+  onFailure?: (failure: Failure) => void;
   /** Creates the tables; called where they are missing. */
   createSchema: () => Promise<void>;
   logger: Logger;
@@ -46,7 +49,8 @@ export async function commitPersistently<Item>(
   items: readonly Item[],
   options: PersistentCommitOptions<Item>,
 ): Promise<Refusal<Item>[]> {
-  const { write, createSchema, logger, signal } = options;
+  const { write, createSchema, onFailure, logger, signal } = options;
+  let logged: string | undefined;
   for (let attempt = 0; ; attempt++) {
     if (signal.aborted) throw new NotCommitted();
     try {
@@ -57,7 +61,11 @@ export async function commitPersistently<Item>(
       if (error instanceof NotCommitted) throw error;
       const failure = error instanceof DatabaseError ? classifyFailure(error) : 'unknown';
       if (failure === 'record') return isolate(items, error as DatabaseError, options);
-      if (attempt === 0 || failure === 'unknown') logHeldBatch(logger, failure, error, items.length);
+      const { sqlState } = error as { sqlState?: string };
+      onFailure?.({ failure, sqlState });
+      // Once for each kind: what goes on for hours must not fill the log.
+      if (logged !== `${failure} ${sqlState}`) logHeldBatch(logger, failure, error, items.length);
+      logged = `${failure} ${sqlState}`;
       if (failure === 'missing-schema')
         await createSchema().catch((cause) => logSchemaFailure(logger, cause));
       await delay(backoff(failure, attempt), undefined, { signal }).catch(() => {});

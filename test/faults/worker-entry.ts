@@ -2,6 +2,9 @@ import { once } from 'node:events';
 import { Job, Queue } from 'bullmq';
 import { loadConfig, withServices } from '../../src/config.js';
 import { parseDsn } from '../../src/postgres/dsn.js';
+import { type TableNames, tableNames } from '../../src/postgres/identifiers.js';
+import { CheckpointSink } from '../../src/writer/checkpoint-sink.js';
+import type { StagedRecords, WriteRecord } from '../../src/writer/sink.js';
 import { runWorker } from '../../workers/checkpoint-worker.js';
 import { FailingPool } from './failing-pool.js';
 import { type FailpointName, type FailpointPlan, Failpoints } from './failpoints.js';
@@ -9,6 +12,8 @@ import { type FailpointName, type FailpointPlan, Failpoints } from './failpoints
 /** The only argument of this program, as JSON. */
 export interface WorkerSetup {
   failpoints?: FailpointPlan | undefined;
+  /** A worker that is to write a checkpoint whose id begins so dies. */
+  deadlyPrefix?: string | undefined;
 }
 
 /** What it tells its test beside `WorkerMessage`. */
@@ -17,8 +22,10 @@ export type EntryMessage = { type: 'held'; at: FailpointName };
 export type EntryRequest = { type: 'goOn' };
 
 /** The worker process as it is, but for what is to fail. */
-async function main({ failpoints: plan }: WorkerSetup): Promise<void> {
-  const config = withServices(loadConfig());
+async function main({ failpoints: plan, deadlyPrefix }: WorkerSetup): Promise<void> {
+  const config = Object.assign({}, withServices(loadConfig()), {
+    sinks: deadlyPrefix === undefined ? [] : [new DeadlySink(tableNames(loadConfig()), deadlyPrefix)],
+  });
   if (!plan) return runWorker(config);
   const failpoints = new Failpoints(plan, hold);
   reachAround(Job, ['moveToCompleted'], { before: () => failpoints.reach('before_ack') });
@@ -32,6 +39,23 @@ async function main({ failpoints: plan }: WorkerSetup): Promise<void> {
     ...parseDsn(config.postgres),
   };
   return runWorker(Object.assign({}, config, { postgres: new FailingPool(pool, failpoints) }));
+}
+
+/** Dies of certain records, as a sink with a fault in it might. */
+class DeadlySink extends CheckpointSink {
+  constructor(
+    names: TableNames,
+    private readonly prefix: string,
+  ) {
+    super(names);
+  }
+
+  override stage(records: readonly WriteRecord[]): StagedRecords {
+    if (records.some(({ body }) => this.identify(body).id.startsWith(this.prefix))) {
+      process.kill(process.pid, 'SIGKILL');
+    }
+    return super.stage(records);
+  }
 }
 
 type Method = (...args: unknown[]) => Promise<unknown>;

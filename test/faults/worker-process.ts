@@ -87,7 +87,7 @@ export class WorkerProcess {
     { postgres, redis, schema, queue }: WorkerPlace,
     { env, comeBackMs, ...setup }: WorkerProcessOptions,
   ): Promise<WorkerProcess> {
-    const plain = setup.failpoints === undefined;
+    const plain = Object.keys(setup).length === 0;
     const guard = await GuardedFolder.create('worker');
     const child = fork(plain ? PROGRAM : ENTRY, plain ? [] : [JSON.stringify(setup)], {
       execArgv: ['--import', 'tsx'],

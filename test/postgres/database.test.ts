@@ -43,7 +43,7 @@ describe('Database', () => {
 
   it('gives back a usable connection where what goes out with BEGIN fails', async () => {
     const database = open();
-    const failing = database.withTransaction(async () => {}, 'SELECT 1/0');
+    const failing = database.withTransaction(async () => {}, { setup: 'SELECT 1/0' });
     await expect(failing).rejects.toMatchObject({ code: 'DATABASE', sqlState: '22012' });
     expect(await database.query('SELECT 1 AS one')).toEqual([{ one: '1' }]);
     expect(await database.withTransaction(async () => 'done')).toBe('done');
@@ -55,7 +55,9 @@ describe('Database', () => {
     const waiting = open({ connectionString: services().databaseUrl, max: 1, options });
     await holder.withTransaction(async (client) => {
       await client.query(LOCK);
-      const late = waiting.withTransaction(async () => {}, LOCK.replace('current_query()', `'${LOCK}'`));
+      const late = waiting.withTransaction(async () => {}, {
+        setup: LOCK.replace('current_query()', `'${LOCK}'`),
+      });
       await expect(late).rejects.toMatchObject({ sqlState: '55P03' });
     });
     expect(await waiting.withTransaction(async () => 'done')).toBe('done');
