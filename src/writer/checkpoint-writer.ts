@@ -21,12 +21,14 @@ import { OrphanSweep } from './orphan-sweep.js';
 import { NotCommitted } from './persistent-commit.js';
 import { Quarantine, SUSPICIOUS_STALLS } from './quarantine.js';
 import type { Sink } from './sink.js';
+import { recoverStalled } from './stalled-recovery.js';
 import { type CheckpointWriterOptions, type WriterSettings, writerSettings } from './writer-options.js';
 
 // Two kills of its worker would otherwise fail a job: that a worker died says nothing of the job.
 const MAX_STALLED_COUNT = 1_000_000_000;
 /** Looks for the jobs of killed workers while a lock lasts. */
 const STALLED_LOOKS = 3;
+const RECOVERY_INTERVAL_MS = 60_000;
 const ORPHAN_INTERVAL_MS = 5 * 60_000;
 const SINK_INTERVAL_MS = 60_000;
 /** After the deadline of `close`: for giving jobs back and closing connections. */
@@ -193,6 +195,14 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
     const { tombstoneDays } = this.#settings;
     const sweeps = [this.#keys, this.#deadLetters.keys].map((keys) => new OrphanSweep(client, keys));
     return [
+      {
+        intervalMs: RECOVERY_INTERVAL_MS,
+        run: async () => {
+          const recovered = this.#worker ? await recoverStalled(this.#worker, client, this.#keys) : 0;
+          if (recovered > 0)
+            this.#logger.warn({ recovered }, 'jobs that were failed as stalled are back in the queue');
+        },
+      },
       ...sweeps.map((sweep) => ({ intervalMs: ORPHAN_INTERVAL_MS, run: () => sweep.sweep() })),
       ...[...this.#sinks.values()].map((sink) => ({
         intervalMs: SINK_INTERVAL_MS,
@@ -205,9 +215,9 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
   }
 
   async #process(job: Job<ChunkJob, void>, token: string | undefined): Promise<void> {
-    let read: { chunk: Chunk; stalls: number };
+    let chunk: Chunk;
     try {
-      read = await this.#reader.read(job);
+      chunk = await this.#reader.read(job);
     } catch (error) {
       if (error instanceof MisroutedChunkError) {
         // Thrown on, BullMQ gives it to the next worker after a while: somebody has to start the right one.
@@ -219,9 +229,8 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       this.#logger.error({ jobId: job.id, reason: error.message }, 'job is kept among the failed ones');
       throw new UnrecoverableError(error.message);
     }
-    const { chunk, stalls } = read;
     try {
-      if (stalls < SUSPICIOUS_STALLS) await this.#batcher.add(chunk);
+      if (job.stalledCounter < SUSPICIOUS_STALLS) await this.#batcher.add(chunk);
       else await this.#quarantine.write(job.id as string, chunk);
     } catch (error) {
       if (!(error instanceof NotCommitted)) throw error;

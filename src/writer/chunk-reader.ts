@@ -19,9 +19,6 @@ export interface Chunk {
   readonly bytes: number;
 }
 
-/** BullMQ's counter in the job's hash, which its `Job` does not carry. */
-const STALL_COUNT = 'stc';
-
 export class MissingPayloadError extends InvalidChunkError {
   constructor() {
     super('its payload is gone from Redis');
@@ -36,24 +33,18 @@ export class ChunkReader {
     private readonly sinks: ReadonlyMap<string, Sink>,
   ) {}
 
-  /**
-   * The chunk, and how many workers have died with this job in their hands.
-   * @throws InvalidChunkError if nobody can read it, MisroutedChunkError if another writer might
-   */
-  async read(job: Job<ChunkJob, void>): Promise<{ chunk: Chunk; stalls: number }> {
+  /** @throws InvalidChunkError if nobody can read it, MisroutedChunkError if another writer might */
+  async read(job: Job<ChunkJob, void>): Promise<Chunk> {
     const { firstSequence, replays } = parseJobId(job.id);
     const sink = this.#sinkOf(job);
     const jobId = job.id as string;
-    const [payload, stalls] = await Promise.all([
-      this.client.getBuffer(this.keys.payloadPrefix + jobId),
-      this.client.hget(this.keys.jobPrefix + jobId, STALL_COUNT),
-    ]);
+    const payload = await this.client.getBuffer(this.keys.payloadPrefix + jobId);
     if (!payload) throw new MissingPayloadError();
     const { executions, bodies } = decodeChunk(payload);
     for (const body of bodies) sink.check(body);
     const origin: RecordOrigin = { jobId, replays, sink, firstFailedAt: job.data.firstFailedAt };
     const records = bodies.map((body, index) => ({ body, sequence: firstSequence + index, origin }));
-    return { chunk: { records, executions, bytes: payload.length }, stalls: Number(stalls ?? 0) };
+    return { records, executions, bytes: payload.length };
   }
 
   #sinkOf(job: Job<ChunkJob, void>): Sink {
