@@ -6,31 +6,28 @@ import { type Logger, silentLogger } from '../logger.js';
 import { Database } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
 import { RedisConnection, redisErrorText, throttledErrorLog } from '../redis/connection.js';
-import { DeadLetterQueue, oldestSequenceOf } from '../redis/dead-letter-queue.js';
+import { DeadLetterQueue } from '../redis/dead-letter-queue.js';
 import { timerMs } from '../redis/deadline.js';
 import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
+import { REPORT_INTERVAL_MS, WorkerRegistry } from '../redis/worker-registry.js';
 import { BatchCommitter, type BatchEvent, type WriterStats } from './batch-committer.js';
 import { Batcher } from './batcher.js';
 import { CheckpointSink } from './checkpoint-sink.js';
+import { writerChores } from './chores.js';
 import { type Chunk, ChunkReader, MissingPayloadError } from './chunk-reader.js';
 import { type BreakerState, CircuitBreaker } from './circuit-breaker.js';
 import { DeadLetterWriter } from './dead-letter-writer.js';
 import { JobCleanup } from './job-cleanup.js';
-import { type Chore, Maintenance } from './maintenance.js';
-import { OrphanSweep } from './orphan-sweep.js';
+import { Maintenance } from './maintenance.js';
 import { NotCommitted } from './persistent-commit.js';
 import { Quarantine, SUSPICIOUS_STALLS } from './quarantine.js';
 import type { Sink } from './sink.js';
-import { recoverStalled } from './stalled-recovery.js';
 import { type CheckpointWriterOptions, type WriterSettings, writerSettings } from './writer-options.js';
 
 // Two kills of its worker would otherwise fail a job: that a worker died says nothing of the job.
 const MAX_STALLED_COUNT = 1_000_000_000;
 /** Looks for the jobs of killed workers while a lock lasts. */
 const STALLED_LOOKS = 3;
-const RECOVERY_INTERVAL_MS = 60_000;
-const ORPHAN_INTERVAL_MS = 5 * 60_000;
-const SINK_INTERVAL_MS = 60_000;
 /** After the deadline of `close`: for giving jobs back and closing connections. */
 const CLOSE_GRACE_MS = 2000;
 const DEFAULT_DEADLINE_MS = 10_000;
@@ -60,6 +57,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
   readonly #deadLetters: DeadLetterQueue;
   readonly #cleanup: JobCleanup;
   readonly #maintenance: Maintenance;
+  readonly #registry: WorkerRegistry;
   /** Committed jobs that BullMQ is removing, with the executions whose marks go afterwards. */
   readonly #finishing = new Map<string, readonly string[]>();
   readonly #giveUp = new AbortController();
@@ -75,7 +73,8 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
     this.#keys = queueKeys(options);
     const checkpoints = new CheckpointSink(tableNames(options));
     this.#sinks = new Map([checkpoints, ...(options.sinks ?? [])].map((sink) => [sink.name, sink]));
-    const { concurrency, maxConcurrentBatches, maxBatchRecords, maxBatchBytes, lingerMs } = this.#settings;
+    const { concurrency, maxConcurrentBatches, maxBatchRecords, maxBatchBytes, lingerMs, tombstoneDays } =
+      this.#settings;
     this.#database = new Database(options.postgres, { logger: this.#logger, max: maxConcurrentBatches + 1 });
     this.#connection = new RedisConnection(options.redis, 'worker', this.#logger);
     this.#onWorkerError = throttledErrorLog(this.#logger, 'worker error');
@@ -95,7 +94,18 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       onBatch: (event) => this.#committed(event),
     });
     this.#quarantine = new Quarantine(client, this.#keys, this.#committer, this.#logger);
-    this.#maintenance = new Maintenance(this.#chores(), (error) => {
+    const chores = writerChores({
+      queue: () => this.#worker,
+      client,
+      keys: this.#keys,
+      database: this.#database,
+      sinks: [...this.#sinks.values()],
+      tombstoneDays,
+      logger: this.#logger,
+    });
+    this.#registry = new WorkerRegistry(client, this.#keys);
+    const report = { intervalMs: REPORT_INTERVAL_MS, run: () => this.#report() };
+    this.#maintenance = new Maintenance([...chores, report], (error) => {
       const { name, code } = error as { name?: string; code?: string };
       this.#logger.warn({ error: code ?? name }, 'maintenance failed; tried again later');
     });
@@ -154,6 +164,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       .run()
       .catch((error) => this.#logger.error({ error: redisErrorText(error) }, 'worker loop ended'));
     this.#maintenance.start();
+    this.#report().catch(this.#onWorkerError);
     this.#logger.info(
       { queue: this.#keys.queue, tables: [...this.#sinks.values()].map((s) => s.target) },
       'writer started',
@@ -184,34 +195,17 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
         this.#worker?.abandon();
       }
     }
-    await settlesWithin(this.#deadLetters.close(), CLOSE_GRACE_MS);
+    const leaving = this.#worker && this.#registry.leave();
+    await settlesWithin(Promise.all([this.#deadLetters.close(), leaving]), CLOSE_GRACE_MS);
     await settlesWithin(this.#database.close(), CLOSE_GRACE_MS);
     this.#connection.close();
     this.#logger.info({ ...this.stats }, 'writer closed');
   }
 
-  #chores(): Chore[] {
-    const { client } = this.#connection;
-    const { tombstoneDays } = this.#settings;
-    const sweeps = [this.#keys, this.#deadLetters.keys].map((keys) => new OrphanSweep(client, keys));
-    return [
-      {
-        intervalMs: RECOVERY_INTERVAL_MS,
-        run: async () => {
-          const recovered = this.#worker ? await recoverStalled(this.#worker, client, this.#keys) : 0;
-          if (recovered > 0)
-            this.#logger.warn({ recovered }, 'jobs that were failed as stalled are back in the queue');
-        },
-      },
-      ...sweeps.map((sweep) => ({ intervalMs: ORPHAN_INTERVAL_MS, run: () => sweep.sweep() })),
-      ...[...this.#sinks.values()].map((sink) => ({
-        intervalMs: SINK_INTERVAL_MS,
-        run: async () => {
-          const oldestSequence = await oldestSequenceOf(client, this.#keys);
-          await sink.maintain?.(this.#database, { tombstoneDays, oldestSequence });
-        },
-      })),
-    ];
+  /** For operators only: what it comes to does not matter. */
+  async #report(): Promise<void> {
+    const { state: breaker, since: breakerSince, failure, sqlState } = this.#breaker.state;
+    await this.#registry.report({ breaker, breakerSince, failure, sqlState });
   }
 
   async #process(job: Job<ChunkJob, void>, token: string | undefined): Promise<void> {
@@ -265,6 +259,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       this.#logger.info({}, 'PostgreSQL is available again');
       if (!this.#closing) this.#worker?.resume().catch(this.#onWorkerError);
     }
+    this.#report().catch(this.#onWorkerError);
     this.#tell(() => this.emit('breaker', breaker));
   }
 

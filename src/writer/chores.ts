@@ -1,0 +1,45 @@
+import type { MinimalQueue } from 'bullmq';
+import type { Cluster, Redis } from 'ioredis';
+import type { Logger } from '../logger.js';
+import type { Database } from '../postgres/database.js';
+import { oldestSequenceOf } from '../redis/dead-letter-queue.js';
+import { deadLetterKeys, type QueueKeys } from '../redis/queue-keys.js';
+import type { Chore } from './maintenance.js';
+import { OrphanSweep } from './orphan-sweep.js';
+import type { Sink } from './sink.js';
+import { recoverStalled } from './stalled-recovery.js';
+
+const RECOVERY_INTERVAL_MS = 60_000;
+const ORPHAN_INTERVAL_MS = 5 * 60_000;
+const SINK_INTERVAL_MS = 60_000;
+
+export interface ChoreOptions {
+  /** The running BullMQ worker. */
+  queue: () => MinimalQueue | undefined;
+  client: Redis | Cluster;
+  keys: QueueKeys;
+  database: Database;
+  sinks: readonly Sink[];
+  tombstoneDays: number;
+  logger: Logger;
+}
+
+/** What a writer does now and then beside its work. Every replica does all of it: each is harmless to do twice. */
+export function writerChores(options: ChoreOptions): Chore[] {
+  const { queue, client, keys, database, sinks, tombstoneDays, logger } = options;
+  const recover = async () => {
+    const running = queue();
+    const recovered = running ? await recoverStalled(running, client, keys) : 0;
+    if (recovered > 0) logger.warn({ recovered }, 'jobs that were failed as stalled are back in the queue');
+  };
+  const sweeps = [keys, deadLetterKeys(keys)].map((swept) => new OrphanSweep(client, swept));
+  const maintain = async (sink: Sink) => {
+    const oldestSequence = await oldestSequenceOf(client, keys);
+    await sink.maintain?.(database, { tombstoneDays, oldestSequence });
+  };
+  return [
+    { intervalMs: RECOVERY_INTERVAL_MS, run: recover },
+    ...sweeps.map((sweep) => ({ intervalMs: ORPHAN_INTERVAL_MS, run: () => sweep.sweep() })),
+    ...sinks.map((sink) => ({ intervalMs: SINK_INTERVAL_MS, run: () => maintain(sink) })),
+  ];
+}
