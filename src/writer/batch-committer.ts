@@ -15,6 +15,16 @@ export interface WriterStats extends BatchOutcome {
   bytes: number;
 }
 
+export const NOTHING_WRITTEN: Readonly<WriterStats> = Object.freeze({
+  batches: 0,
+  records: 0,
+  bytes: 0,
+  committed: 0,
+  superseded: 0,
+  deleted: 0,
+  deadLettered: 0,
+});
+
 /** A committed batch, as the `batch` event tells it. */
 export interface BatchEvent extends BatchOutcome {
   records: number;
@@ -41,15 +51,7 @@ export type WriteAround = (write: () => Promise<void>) => Promise<void>;
 export class BatchCommitter {
   readonly #options: BatchCommitterOptions;
   readonly #writer: BatchWriter;
-  readonly #stats: WriterStats = {
-    batches: 0,
-    records: 0,
-    bytes: 0,
-    committed: 0,
-    superseded: 0,
-    deleted: 0,
-    deadLettered: 0,
-  };
+  readonly #stats: WriterStats = { ...NOTHING_WRITTEN };
 
   constructor(options: BatchCommitterOptions) {
     this.#options = options;

@@ -3,18 +3,9 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { WorkerMessage, WorkerRequest } from '../../../workers/checkpoint-worker.js';
-import type { WriterStats } from '../../writer/batch-committer.js';
+import { NOTHING_WRITTEN, type WriterStats } from '../../writer/batch-committer.js';
 import { CommandError, note } from '../command.js';
 
-const NOTHING: WriterStats = {
-  batches: 0,
-  records: 0,
-  bytes: 0,
-  committed: 0,
-  superseded: 0,
-  deleted: 0,
-  deadLettered: 0,
-};
 /** A worker that does not end by then is killed; that loses nothing. */
 const STOP_TIMEOUT_MS = 15_000;
 
@@ -41,7 +32,7 @@ export class WorkerReplicas {
 
   /** What all of them have written, as far as they have told. */
   get stats(): WriterStats {
-    const sum = { ...NOTHING };
+    const sum = { ...NOTHING_WRITTEN };
     for (const stats of this.#stats) {
       for (const name of Object.keys(sum) as (keyof WriterStats)[]) sum[name] += stats[name];
     }
@@ -70,7 +61,7 @@ export class WorkerReplicas {
       detached: true,
     });
     this.#children.push(child);
-    this.#stats[index] = NOTHING;
+    this.#stats[index] = NOTHING_WRITTEN;
     passOnWarnings(child, index);
     child.on('message', (message: WorkerMessage) => {
       if (message.type === 'stats') this.#stats[index] = message.stats;
