@@ -16,7 +16,7 @@ export class CheckpointQueueError extends Error {
 export class InvalidCheckpointError extends CheckpointQueueError {
   constructor(
     readonly field: string,
-    problem: string,
+    readonly problem: string,
     /** The checkpoint's id, where it has a usable one. */
     readonly id?: string,
   ) {

@@ -53,6 +53,13 @@ export class DeadLetterQueue {
     return deadLetterId;
   }
 
+  /** Keeps what was kept before. One that is there stays as it is. @returns whether it was not */
+  async restore(job: DeadLetterJob, record: EncodableRecord): Promise<boolean> {
+    if (await this.has(deadLetterIdOf(job.sequence, job.replays))) return false;
+    await this.add(job, record);
+    return true;
+  }
+
   /** Whether it is there with its payload. */
   async has(deadLetterId: string): Promise<boolean> {
     const { jobPrefix, payloadPrefix } = this.#keys;
