@@ -83,7 +83,8 @@ export class DeadLetterReader {
   async *#pagesOfAll(after: DeadLetterPosition | undefined, pageSize: number): AsyncGenerator<string[]> {
     let from = after ? String(after.sequence) : '-inf';
     for (;;) {
-      const size = pageSize + 1;
+      // `after` is not wanted again, and the last sequence may be cut short.
+      const size = pageSize + 2;
       const found = await this.#ask(() => this.#range(from, '+inf', size));
       const last = parsed(found).at(-1)?.sequence;
       if (last === undefined) return;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { deadLetterKeys, markOf } from '../../src/redis/queue-keys.js';
+import { release } from '../../src/redis/sequence.js';
 import { OrphanSweep } from '../../src/writer/orphan-sweep.js';
 import { newExecution } from '../contract/checkpoints.js';
 import { RedisProxy } from '../redis/proxy.js';
@@ -121,6 +122,26 @@ describe('a Redis that forgets the end of what it was told', () => {
     ]);
     expect(await letters.count()).toBe(0);
   });
+});
+
+describe('a chunk that the clean-up of an earlier job takes before its own job is there', () => {
+  it.each([['waits'], ['is put aside by a worker']])(
+    'is made again, also where the job %s',
+    async (where) => {
+      const place = await poisonablePlace();
+      const { checkpoint, sequence, deadLetterId } = await refusedOne(place);
+      await place.cure();
+      const jobId = `r-${sequence}-1`;
+      if (where !== 'waits') await startWriter(place);
+      const redis = clientThat(place, 'add', () => release(place.client, place.keys, [jobId], []));
+      const letters = testLetters(place, { redis });
+      expect(await letters.replay({ ids: [deadLetterId], wait: false })).toMatchObject({ replayed: 1 });
+      if (where === 'waits') await startWriter(place);
+      await testStore(place).flush(checkpoint.executionId);
+      expect((await testStore(place).load(checkpoint.id)).id).toBe(checkpoint.id);
+      await nothingWaits(place);
+    },
+  );
 });
 
 describe('two replays of the same dead letters at once', () => {
