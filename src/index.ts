@@ -8,6 +8,7 @@ export type {
   ListDeadLettersOptions,
   PurgeOptions,
 } from './dead-letters/dead-letters-options.js';
+export type { ImportResult } from './dead-letters/import-lines.js';
 export type {
   ReplayOptions,
   ReplayProgress,

@@ -18,7 +18,7 @@ import {
   type DeadLetterFilter,
   type DeadLetterSelection,
 } from './dead-letter-filter.js';
-import { type DeadLetterLine, letterOfLine, lineOf } from './dead-letter-lines.js';
+import { type DeadLetterLine, type ImportableLetter, lineOf } from './dead-letter-lines.js';
 import { DeadLetterReader } from './dead-letter-reader.js';
 import {
   checkedList,
@@ -28,6 +28,7 @@ import {
   replayLimits,
 } from './dead-letters-options.js';
 import { editedLetter } from './edited.js';
+import { type ImportResult, importLines } from './import-lines.js';
 import { replayMany } from './replay-many.js';
 import {
   checkReplayOptions,
@@ -227,31 +228,11 @@ export class DeadLetters {
    * deleted longer than the writers' `tombstoneDays` ago can come back from an older export.
    * @throws InvalidDeadLetterError naming line and field; the lines before it are imported
    */
-  async import(
-    lines: AsyncIterable<unknown> | Iterable<unknown>,
-  ): Promise<{ imported: number; existing: number }> {
+  async import(lines: AsyncIterable<unknown> | Iterable<unknown>): Promise<ImportResult> {
     this.#assertOpen();
-    return this.#during(this.#import(lines));
-  }
-
-  async #import(
-    lines: AsyncIterable<unknown> | Iterable<unknown>,
-  ): Promise<{ imported: number; existing: number }> {
-    const counts = { imported: 0, existing: 0 };
-    let line = 0;
-    for await (const given of lines) {
-      this.#assertOpen();
-      line++;
-      if (typeof given === 'string' && given.trim() === '') continue;
-      const { job, record } = letterOfLine(given, line);
-      const isNew = await askWithin(
-        TIMEOUT_MS,
-        () => this.#queue.restore(job, record),
-        'importing a dead letter',
-      );
-      counts[isNew ? 'imported' : 'existing']++;
-    }
-    return counts;
+    const restore = ({ job, record }: ImportableLetter) =>
+      askWithin(TIMEOUT_MS, () => this.#queue.restore(job, record), 'importing a dead letter');
+    return this.#during(importLines(lines, restore, () => this.#assertOpen()));
   }
 
   /** Stops replays between two dead letters, and lets go of what was opened. Idempotent. */

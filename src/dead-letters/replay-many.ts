@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DeadLetterJob, DeadLetterRecord } from '../redis/dead-letter-job.js';
+import { Lanes } from './lanes.js';
 import type { ReplayEnd } from './replayer.js';
 
 export interface ReplayManyOptions {
@@ -25,38 +26,27 @@ export async function replayMany(
 ): Promise<{ replayed: DeadLetterJob[]; skipped: number }> {
   const { letters, replayOne, stopped, onEnd } = options;
   const replayed: DeadLetterJob[] = [];
-  const inFlight = new Set<Promise<void>>();
+  const lanes = new Lanes(MAX_IN_FLIGHT);
   const pace = new Pace(options.ratePerSecond, options.signal);
   let skipped = 0;
-  let failure: { error: unknown } | undefined;
   const run = async (job: DeadLetterJob) => {
-    try {
-      const end = await replayOne(job);
-      if (end === 'stopped') return;
-      if (end === 'replayed') replayed.push(job);
-      else skipped++;
-      onEnd({ replayed: replayed.length, skipped });
-    } catch (error) {
-      failure ??= { error };
-    }
+    const end = await replayOne(job);
+    if (end === 'stopped') return;
+    if (end === 'replayed') replayed.push(job);
+    else skipped++;
+    onEnd({ replayed: replayed.length, skipped });
   };
   try {
     for await (const letter of letters) {
       await pace.next();
-      if (failure || stopped()) break;
-      if (!letter) {
-        skipped++;
-        onEnd({ replayed: replayed.length, skipped });
-        continue;
-      }
-      const running = run(letter.job).finally(() => inFlight.delete(running));
-      inFlight.add(running);
-      if (inFlight.size >= MAX_IN_FLIGHT) await Promise.race(inFlight);
+      if (lanes.failed || stopped()) break;
+      if (letter) await lanes.begin(() => run(letter.job));
+      else onEnd({ replayed: replayed.length, skipped: ++skipped });
     }
   } finally {
-    await Promise.all(inFlight);
+    await lanes.settled();
   }
-  if (failure) throw failure.error;
+  lanes.assertNoneFailed();
   return { replayed, skipped };
 }
 

@@ -70,7 +70,7 @@ describe('an export', () => {
         expect(await contents(place)).toEqual(before);
         await letters.purge({ all: true });
       }),
-      { numRuns: 50 },
+      { numRuns: 30 },
     );
   });
 
