@@ -97,6 +97,25 @@ export function deadLetterIdOf(sequence: number, replays: number): string {
   return replays === 0 ? `d-${sequence}` : `d-${sequence}-${replays}`;
 }
 
+/** Where a dead letter stands among the others: by sequence, then by how often it was replayed. */
+export interface DeadLetterPosition {
+  readonly sequence: number;
+  readonly replays: number;
+}
+
+/** The reverse of `deadLetterIdOf`; undefined if that could not have made it. */
+export function parseDeadLetterId(deadLetterId: string): DeadLetterPosition | undefined {
+  const [, sequence, replays = '0'] = /^d-(\d{1,16})(?:-([1-9]\d{0,8}))?$/.exec(deadLetterId) ?? [];
+  const position = { sequence: Number(sequence), replays: Number(replays) };
+  const known =
+    Number.isSafeInteger(position.sequence) && deadLetterIdOf(position.sequence, position.replays);
+  return known === deadLetterId ? position : undefined;
+}
+
+export function comparePositions(a: DeadLetterPosition, b: DeadLetterPosition): number {
+  return a.sequence - b.sequence || a.replays - b.replays;
+}
+
 /** What the id of a job of ours says. @throws InvalidChunkError if the job is none of ours. */
 export function parseJobId(jobId: string | undefined): { firstSequence: number; replays: number } {
   const [, written, replayed, replays = '0'] =

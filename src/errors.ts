@@ -16,7 +16,7 @@ export class CheckpointQueueError extends Error {
 export class InvalidCheckpointError extends CheckpointQueueError {
   constructor(
     readonly field: string,
-    problem: string,
+    readonly problem: string,
     /** The checkpoint's id, where it has a usable one. */
     readonly id?: string,
   ) {
@@ -143,6 +143,42 @@ export class DeadLetteredError extends CheckpointQueueError {
     this.deadLetterId = letter.deadLetterId;
     this.reason = letter.reason;
     this.sqlState = letter.sqlState ?? undefined;
+  }
+}
+
+/** A filter or an option of `DeadLetters` is not usable; `field` names it, its value is not repeated. Nothing was done. */
+export class InvalidFilterError extends CheckpointQueueError {
+  constructor(
+    readonly field: string,
+    readonly problem: string,
+  ) {
+    super('INVALID_FILTER', `Invalid selection of dead letters: ${field} ${problem}`);
+  }
+}
+
+/** A line is no dead letter that can be imported. The lines before it are. Its values are not repeated. */
+export class InvalidDeadLetterError extends CheckpointQueueError {
+  constructor(
+    /** From 1. */
+    readonly line: number,
+    readonly field: string,
+    problem: string,
+  ) {
+    super('INVALID_DEAD_LETTER', `Line ${line} is no dead letter: ${field} ${problem}`);
+  }
+}
+
+/** There is no dead letter of this id, or not any more: it was replayed or purged. */
+export class DeadLetterNotFoundError extends CheckpointQueueError {
+  constructor(readonly deadLetterId: string) {
+    super('DEAD_LETTER_NOT_FOUND', `No dead letter ${JSON.stringify(deadLetterId)}`);
+  }
+}
+
+/** The dead letter is in the queue again as it was, by a replay under way: an edit would come too late. */
+export class DeadLetterBusyError extends CheckpointQueueError {
+  constructor(readonly deadLetterId: string) {
+    super('DEAD_LETTER_BUSY', `Dead letter ${JSON.stringify(deadLetterId)} is being replayed as it is`);
   }
 }
 

@@ -1,14 +1,34 @@
 export type { Checkpoint, CheckpointInput, JsonObject, JsonValue } from './checkpoint.js';
+export type { DeadLetter, DeadLetterPayload } from './dead-letters/dead-letter.js';
+export type { DeadLetterFilter, DeadLetterSelection } from './dead-letters/dead-letter-filter.js';
+export type { DeadLetterLine } from './dead-letters/dead-letter-lines.js';
+export { DeadLetters } from './dead-letters/dead-letters.js';
+export type {
+  DeadLettersOptions,
+  ListDeadLettersOptions,
+  PurgeOptions,
+} from './dead-letters/dead-letters-options.js';
+export type { ImportResult } from './dead-letters/import-lines.js';
+export type {
+  ReplayOptions,
+  ReplayProgress,
+  ReplayResult,
+  ReplayWaitOptions,
+} from './dead-letters/replay-options.js';
 export {
   BackpressureError,
   CheckpointNotFoundError,
   CheckpointQueueError,
   ClosedError,
   DatabaseError,
+  DeadLetterBusyError,
   DeadLetteredError,
+  DeadLetterNotFoundError,
   InvalidCheckpointError,
   InvalidChunkError,
   InvalidConfigError,
+  InvalidDeadLetterError,
+  InvalidFilterError,
   MisroutedChunkError,
   PendingWritesTimeoutError,
   QueueUnavailableError,

@@ -23,6 +23,8 @@ export interface CommandContext {
 const EXIT_INTERRUPTED = 130;
 const EXIT_USAGE = 2;
 const EXIT_FAILURE = 1;
+/** Codes of errors that say: asked in the wrong way. */
+const USAGE_CODES = new Set(['INVALID_CONFIG', 'INVALID_FILTER', 'USAGE']);
 
 /** Runs the body of a command: settings, interruption, closing, errors and exit code are the same for all. */
 export async function runCommand(
@@ -91,7 +93,7 @@ export function note(line: string): void {
 /** Says what went wrong and sets the exit code. */
 export function failCommand(error: unknown, json: boolean): void {
   const { code, message, field } = describe(error);
-  process.exitCode = code === 'INVALID_CONFIG' || code === 'USAGE' ? EXIT_USAGE : EXIT_FAILURE;
+  process.exitCode = USAGE_CODES.has(code) ? EXIT_USAGE : EXIT_FAILURE;
   note(json ? JSON.stringify({ error: { code, message, ...(field && { field }) } }) : `ckpt: ${message}`);
   if (/^(debug|trace)$/.test(process.env.CKPT_LOG_LEVEL ?? '') && error instanceof Error)
     note(error.stack ?? '');

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { note } from './command.js';
 import { registerClear } from './commands/clear.js';
 import { registerConfig } from './commands/config.js';
+import { registerDead } from './commands/dead/index.js';
 import { registerDelete } from './commands/delete.js';
 import { registerDemo } from './commands/demo.js';
 import { registerInit } from './commands/init.js';
@@ -26,6 +27,7 @@ Examples:
   ckpt save checkpoints.jsonl --wait           save a file of JSON lines
   ckpt latest run-1 --consistency latest       where to resume, with all that was acknowledged
   ckpt stats --watch                           queue, lag and rates
+  ckpt dead list                               what PostgreSQL refuses; "ckpt dead --help" says what to do
 
 Exit code: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted.`;
 
@@ -50,6 +52,7 @@ function buildProgram(): Command {
     registerList,
     registerDelete,
     registerClear,
+    registerDead,
     registerStats,
     registerConfig,
   ];

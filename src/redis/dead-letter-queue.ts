@@ -1,36 +1,13 @@
 import { type Job, Queue } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
-import { type ChunkJob, deadLetterIdOf, type EncodableRecord, encodeChunk } from '../chunk.js';
+import { deadLetterIdOf, type EncodableRecord, encodeChunk } from '../chunk.js';
+import type { DeadLetterJob, DeadLetterRecord } from './dead-letter-job.js';
+import { removeDeadLetters } from './dead-letter-scripts.js';
 import { jobOptions } from './job-options.js';
-import { deadLetterKeys, markOf, marksOf, type QueueKeys } from './queue-keys.js';
-import { release, reserve } from './sequence.js';
+import { deadLetterKeys, marksOf, type QueueKeys } from './queue-keys.js';
+import { reserve } from './sequence.js';
 
-/** What a dead letter's job says of its record: everything but the record itself, which stands in the payload beside it. */
-export interface DeadLetterJob extends ChunkJob {
-  /** Of the checkpoint. */
-  id: string;
-  executionId: string;
-  /** The record's place in the order of all operations; it keeps it when it is replayed. */
-  sequence: number;
-  /** How often it has been replayed before. */
-  replays: number;
-  /** PostgreSQL's code; null where it gave none. */
-  sqlState: string | null;
-  /** Why PostgreSQL refuses it; holds no value of the record. */
-  reason: string;
-  /** Milliseconds since 1970. */
-  firstFailedAt: number;
-  lastFailedAt: number;
-  /** The job that the record came in, and the writer that met it. */
-  jobId: string;
-  worker: string;
-}
-
-/** A record that was refused, as it is kept. */
-export interface DeadLetterRecord {
-  readonly deadLetterId: string;
-  readonly job: DeadLetterJob;
-}
+export type { DeadLetterJob, DeadLetterRecord };
 
 /** Ids a look at Redis. */
 const PAGE = 1000;
@@ -61,30 +38,41 @@ export class DeadLetterQueue {
     const { sequence, replays, executionId } = job;
     const deadLetterId = deadLetterIdOf(sequence, replays);
     const payload = encodeChunk([executionId], [record]);
-    await reserve(
-      this.client,
-      this.#keys,
-      { records: 1, payload, executions: [executionId], maxQueueDepth: 0 },
-      { jobId: deadLetterId, firstSequence: sequence },
-    );
-    const known = await this.queue.getJob(deadLetterId);
-    if (known) await known.updateData({ ...job, firstFailedAt: known.data.firstFailedAt });
-    else await this.queue.add('dead-letter', job, jobOptions(deadLetterId));
+    do {
+      await reserve(
+        this.client,
+        this.#keys,
+        { records: 1, payload, executions: [executionId], maxQueueDepth: 0 },
+        { jobId: deadLetterId, firstSequence: sequence },
+      );
+      const known = await this.queue.getJob(deadLetterId);
+      if (known) await known.updateData({ ...job, firstFailedAt: known.data.firstFailedAt });
+      else await this.queue.add('dead-letter', job, jobOptions(deadLetterId));
+      // A Redis that restarted in between, or a removal, may have left one without the other.
+    } while (!(await this.has(deadLetterId)));
     return deadLetterId;
   }
 
-  /** Removes dead letters that are replayed or given up. What is not there is no error. @returns how many were there */
-  async remove(letters: readonly DeadLetterRecord[]): Promise<number> {
-    let removed = 0;
-    for (const { deadLetterId } of letters) removed += await this.queue.remove(deadLetterId);
-    const marks = letters.map(({ deadLetterId, job }) => markOf(job.executionId, deadLetterId));
-    await release(
+  /** Keeps what was kept before. One that is there stays as it is. @returns whether it was not */
+  async restore(job: DeadLetterJob, record: EncodableRecord): Promise<boolean> {
+    if (await this.has(deadLetterIdOf(job.sequence, job.replays))) return false;
+    await this.add(job, record);
+    return true;
+  }
+
+  /** Whether it is there with its payload. */
+  async has(deadLetterId: string): Promise<boolean> {
+    const { jobPrefix, payloadPrefix } = this.#keys;
+    return (await this.client.exists(jobPrefix + deadLetterId, payloadPrefix + deadLetterId)) === 2;
+  }
+
+  /** Removes dead letters that are given up. What is not there is no error. @returns how many were there */
+  remove(letters: readonly DeadLetterRecord[]): Promise<number> {
+    return removeDeadLetters(
       this.client,
       this.#keys,
-      letters.map(({ deadLetterId }) => deadLetterId),
-      marks,
+      letters.map(({ job }) => job),
     );
-    return removed;
   }
 
   async get(deadLetterId: string): Promise<DeadLetterRecord | undefined> {
@@ -156,16 +144,21 @@ export async function deadLettersOfExecution(
   keys: QueueKeys,
   executionId: string,
 ): Promise<DeadLetterRecord[]> {
+  return readDeadLetters(client, keys, await deadLetterIdsOfExecution(client, keys, executionId));
+}
+
+/** The ids of an execution's dead letters, in no order. */
+export async function deadLetterIdsOfExecution(
+  client: Redis | Cluster,
+  keys: QueueKeys,
+  executionId: string,
+): Promise<string[]> {
   const marks = await client.zrangebylex(deadLetterKeys(keys).marks, ...marksOf(executionId));
-  return readDeadLetters(
-    client,
-    keys,
-    marks.map((mark) => mark.slice(executionId.length + 1)),
-  );
+  return marks.map((mark) => mark.slice(executionId.length + 1));
 }
 
 /** Those of the ids that have a job; an index or mark without one is a removal, or an addition, under way. */
-async function readDeadLetters(
+export async function readDeadLetters(
   client: Redis | Cluster,
   keys: QueueKeys,
   ids: readonly string[],

@@ -2,7 +2,7 @@ import { Queue } from 'bullmq';
 import type { RedisConnection } from './connection.js';
 import { type QueueCounters, readCounters } from './counters.js';
 import { before } from './deadline.js';
-import type { QueueKeys } from './queue-keys.js';
+import { deadLetterKeys, type QueueKeys } from './queue-keys.js';
 
 /** The queue at one moment. */
 export interface QueueStats {
@@ -11,6 +11,8 @@ export interface QueueStats {
   active: number;
   delayed: number;
   failed: number;
+  /** Records that PostgreSQL refused, kept until they are replayed or purged. */
+  deadLetters: number;
   /** Age of the oldest acknowledged save that is not committed, in milliseconds; undefined if there is none. */
   oldestAgeMs: number | undefined;
   counters: QueueCounters;
@@ -33,6 +35,7 @@ export async function readQueueStats(connection: RedisConnection, keys: QueueKey
       active: counts.active ?? 0,
       delayed: counts.delayed ?? 0,
       failed: counts.failed ?? 0,
+      deadLetters: await client.zcard(deadLetterKeys(keys).chunks),
       // A sequence is the time in µs at which Redis gave it out.
       oldestAgeMs: oldest === undefined ? undefined : Math.max(0, Math.round(nowMs - Number(oldest) / 1000)),
       counters: await readCounters(client, keys),

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { BackpressureError, ClosedError } from '../errors.js';
 import { asQueueUnavailable } from './connection.js';
+import { before } from './deadline.js';
 
 const RETRY_DELAY_MS = { first: 25, max: 500 };
 
@@ -25,4 +26,14 @@ export async function untilDeadline<T>(
       await delay(wait);
     }
   }
+}
+
+/** Repeats a question or command, as `untilDeadline` does, and waits for no reply longer than that. @throws QueueUnavailableError */
+export function askWithin<T>(timeoutMs: number, ask: () => Promise<T>, doing: string): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  return untilDeadline(
+    () => deadline,
+    () => before(deadline, ask(), doing),
+    doing,
+  );
 }

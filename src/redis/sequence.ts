@@ -103,9 +103,9 @@ export async function reserve(
   { records, payload, executions, above = 0, maxQueueDepth }: Reservation,
   job?: { readonly jobId: string; readonly firstSequence: number },
 ): Promise<Reserved> {
-  const arrived = `${keys.payloadPrefix}arrived-${randomUUID()}`;
+  const { key: arrived, sent } = sendAhead(client, keys, payload);
   const [, reply] = await Promise.all([
-    client.set(arrived, payload, 'EX', ARRIVED_TTL_SECONDS),
+    sent,
     RESERVE.run(
       client,
       [keys.sequence, keys.chunks, keys.marks, keys.waiting],
@@ -123,6 +123,16 @@ export async function reserve(
   ]);
   const value = Number(reply);
   return value < 0 ? { kind: 'full', depth: -value } : { kind: 'reserved', firstSequence: value };
+}
+
+/** Sends a payload to a key of its own, for a script that is sent right behind it to take over. */
+export function sendAhead(
+  client: Redis | Cluster,
+  keys: QueueKeys,
+  payload: Buffer,
+): { key: string; sent: Promise<unknown> } {
+  const key = `${keys.payloadPrefix}arrived-${randomUUID()}`;
+  return { key, sent: client.set(key, payload, 'EX', ARRIVED_TTL_SECONDS) };
 }
 
 /** Most marks in one call: Lua's stack holds about 8,000 arguments. */

@@ -4,6 +4,7 @@ import { InvalidChunkError } from '../errors.js';
 import {
   FIELD_LENGTH_BYTES,
   JSONB_VERSION,
+  readTimestamp,
   writeInteger,
   writeJsonb,
   writeText,
@@ -100,6 +101,38 @@ export function namesOfRow(body: Buffer): { id: string; executionId: string } {
     executionId: body.toString('utf8', executionStart, executionStart + body.readInt32BE(idEnd)),
   };
 }
+
+/**
+ * The checkpoint in a body that `identifyRow` has read; undefined where the body is none that a store of ours would make:
+ * its text is no UTF-8, or a column that must be there is missing. Its JSON is not looked at.
+ */
+export function readRow(body: Buffer): SerializedCheckpoint | undefined {
+  const fields: (Buffer | null)[] = [];
+  for (let offset = 0; offset < body.length; ) {
+    const length = body.readInt32BE(offset);
+    offset += FIELD_LENGTH_BYTES;
+    fields.push(length < 0 ? null : body.subarray(offset, offset + length));
+    offset += Math.max(0, length);
+  }
+  const [id, executionId, nodeName, state, metadata, timestamp, version] = fields;
+  if (!id || !executionId || !nodeName || !state || !timestamp || !version) return undefined;
+  try {
+    const text = (field: Buffer) => UTF8.decode(field);
+    return {
+      id: text(id),
+      executionId: text(executionId),
+      nodeName: text(nodeName),
+      state: text(state.subarray(1)),
+      metadata: metadata ? text(metadata.subarray(1)) : null,
+      timestamp: readTimestamp(timestamp),
+      version: version.readInt32BE(),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function hasForm(field: number, length: number, firstByte: number | undefined): boolean {
   switch (field) {

@@ -41,9 +41,12 @@ const BYTES_AROUND_BODY = 2 + 6 + 12;
 /** Few enough that no statement holds its locks for long. */
 const TOMBSTONES_A_STATEMENT = 5000;
 
+/** Names the sink of checkpoints in jobs. */
+export const CHECKPOINT_SINK = 'checkpoints';
+
 /** Stores checkpoints in the table of `names`. */
 export class CheckpointSink implements Sink {
-  readonly name = 'checkpoints';
+  readonly name = CHECKPOINT_SINK;
   readonly target: string;
   readonly openBatch: string;
   readonly #names: TableNames;

@@ -45,6 +45,11 @@ export function writeTimestamp(buffer: Buffer, offset: number, date: Date): numb
   return buffer.writeBigInt64BE(BigInt(date.getTime() - EPOCH_2000_MS) * 1000n, offset + FIELD_LENGTH_BYTES);
 }
 
+/** The reverse of `writeTimestamp`, from the bytes of the field; microseconds are cut off. */
+export function readTimestamp(field: Buffer): Date {
+  return new Date(Math.floor(Number(field.readBigInt64BE()) / 1000) + EPOCH_2000_MS);
+}
+
 export function writeSmallint(buffer: Buffer, offset: number, value: number): number {
   return buffer.writeInt16BE(value, buffer.writeInt32BE(2, offset));
 }

@@ -1,6 +1,6 @@
-import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
-import { type CommandContext, CommandError, type CommonOptions, runCommand, UsageError } from '../command.js';
+import { type CommonOptions, runCommand } from '../command.js';
+import { confirm } from '../confirm.js';
 import { openQueuedStore } from '../stores.js';
 
 export function registerClear(program: Command): void {
@@ -16,15 +16,4 @@ export function registerClear(program: Command): void {
         context.print({ cleared: execution }, `cleared ${execution}`);
       }),
     );
-}
-
-async function confirm({ signal }: CommandContext, question: string): Promise<void> {
-  if (!process.stdin.isTTY) throw new UsageError('--yes', 'is needed where nobody can be asked');
-  const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const answer = await prompt.question(`${question} [y/N] `, { signal });
-    if (!/^y(es)?$/i.test(answer.trim())) throw new CommandError('nothing was deleted', 'CANCELLED');
-  } finally {
-    prompt.close();
-  }
 }

@@ -1,14 +1,13 @@
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import cliProgress from 'cli-progress';
 import type { Command } from 'commander';
 import { serializeCheckpoint } from '../../checkpoint.js';
 import { InvalidCheckpointError } from '../../errors.js';
 import type { QueuedCheckpointStore } from '../../store/queued-store.js';
 import { checkpointOfLine } from '../checkpoint-lines.js';
 import { type CommandContext, CommandError, type CommonOptions, note, runCommand } from '../command.js';
+import { openInput } from '../input.js';
+import { linesOf } from '../lines.js';
+import { progressBar } from '../progress-bar.js';
 import { openQueuedStore } from '../stores.js';
 
 interface SaveCommandOptions extends CommonOptions {
@@ -47,21 +46,13 @@ export function registerSave(program: Command): void {
     );
 }
 
-async function openInput(file: string): Promise<{ input: Readable; bytes?: number }> {
-  if (file === '-') return { input: process.stdin };
-  const { size } = await stat(file).catch((error: NodeJS.ErrnoException) => {
-    throw new CommandError(`cannot read ${file}: ${error.code}`, 'CANNOT_READ');
-  });
-  return { input: createReadStream(file), bytes: size };
-}
-
 async function saveLines(
   { config, signal, json }: CommandContext,
   store: QueuedCheckpointStore,
   input: Readable,
   { bytes, skipBad }: { bytes?: number; skipBad: boolean },
 ): Promise<SaveResult> {
-  const bar = bytes !== undefined && process.stderr.isTTY && !json ? progressBar(bytes) : undefined;
+  const bar = bytes !== undefined && process.stderr.isTTY && !json ? progressBar('saving', bytes) : undefined;
   const result: SaveResult = { saved: 0, bad: 0 };
   const inFlight = new Set<Promise<void>>();
   const maxBytes = config.maxPendingBytes * PENDING_SHARE;
@@ -69,7 +60,7 @@ async function saveLines(
   let failure: unknown;
   let lineNumber = 0;
   try {
-    for await (const line of createInterface({ input, signal, crlfDelay: Number.POSITIVE_INFINITY })) {
+    for await (const line of linesOf(input, signal)) {
       if (signal.aborted || failure) break;
       lineNumber++;
       bar?.increment(Buffer.byteLength(line) + 1);
@@ -111,13 +102,4 @@ async function saveLines(
   if (failure || signal.aborted) note(`${result.saved} saves were acknowledged before`);
   if (failure) throw failure;
   return result;
-}
-
-function progressBar(bytes: number): cliProgress.SingleBar {
-  const bar = new cliProgress.SingleBar(
-    { format: 'saving {bar} {percentage}%', stream: process.stderr, hideCursor: true },
-    cliProgress.Presets.shades_classic,
-  );
-  bar.start(bytes, 0);
-  return bar;
 }

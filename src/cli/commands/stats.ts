@@ -81,7 +81,7 @@ function rateBetween(before: Stats, after: Stats): number {
 }
 
 function statsText(
-  { waiting, active, delayed, failed, oldestAgeMs, counters, rows }: Stats,
+  { waiting, active, delayed, failed, deadLetters, oldestAgeMs, counters, rows }: Stats,
   perSecond?: number,
 ): string {
   const { committed, superseded, deleted, batches } = counters;
@@ -91,7 +91,8 @@ function statsText(
       ['jobs waiting', String(waiting)],
       ['jobs active', String(active)],
       ['jobs delayed', String(delayed)],
-      ['jobs failed', failed === 0 ? '0' : `${failed}  (refused by PostgreSQL, or not readable; kept)`],
+      ['jobs failed', failed === 0 ? '0' : `${failed}  (not readable; kept)`],
+      ['dead letters', deadLetters === 0 ? '0' : `${deadLetters}  (refused by PostgreSQL: ckpt dead list)`],
       ['oldest save waiting', oldestAgeMs === undefined ? 'none' : `${(oldestAgeMs / 1000).toFixed(1)} s`],
       ['committed', perSecond === undefined ? String(committed) : `${committed}  (${perSecond}/s)`],
       ['superseded', String(superseded)],

@@ -1,0 +1,88 @@
+import { InvalidFilterError } from '../errors.js';
+
+/** How to wait for what was replayed. */
+export interface ReplayWaitOptions {
+  /** Wait until the workers have done with what is replayed, and tell what became of it. Default true. */
+  wait?: boolean;
+  /** How long, after the last one is in the queue; in milliseconds. What has not ended then is `pending`. Default 30,000. */
+  waitTimeoutMs?: number;
+}
+
+export interface ReplayOptions extends ReplayWaitOptions {
+  /** Only count: `replayed` is how many would be. */
+  dryRun?: boolean;
+  /** At most so many dead letters a second. Default: as fast as it goes. */
+  ratePerSecond?: number;
+  /** Told after each dead letter; must not throw. */
+  onProgress?: (progress: ReplayProgress) => void;
+  /** Aborted, it stops between two dead letters and returns what it came to; waits for nothing then. */
+  signal?: AbortSignal;
+}
+
+export interface ReplayProgress {
+  /** Dead letters dealt with, of about `total`. */
+  readonly done: number;
+  readonly total: number;
+  readonly replayed: number;
+  readonly skipped: number;
+}
+
+/**
+ * What a replay came to, in records. `replayed` is the sum of all but `skipped`.
+ *
+ * `committed`, `superseded` and `deleted` are known where `postgres` was given to `DeadLetters`, for records of its table;
+ * without it they count as `unknown`.
+ */
+export interface ReplayResult {
+  /** In the queue again, and no dead letters any more. */
+  replayed: number;
+  /** Stored. */
+  committed: number;
+  /** Not stored, for a newer one of the same id is. */
+  superseded: number;
+  /** Not stored, for a delete or a clear came after it. */
+  deleted: number;
+  /** Refused again, and a dead letter again. */
+  deadAgain: number;
+  /** In the queue when the waiting ended. */
+  pending: number;
+  /** Done by a worker, and nothing tells what as. */
+  unknown: number;
+  /** Gone before their turn: replayed or purged by somebody else, or never there. */
+  skipped: number;
+}
+
+export const REPLAY_OPTIONS = [
+  'wait',
+  'waitTimeoutMs',
+  'dryRun',
+  'ratePerSecond',
+  'onProgress',
+  'signal',
+] as const;
+
+export const DEFAULT_WAIT_TIMEOUT_MS = 30_000;
+
+/** @throws InvalidFilterError naming the option */
+export function checkReplayOptions({ ratePerSecond, waitTimeoutMs, signal }: ReplayOptions): void {
+  if (ratePerSecond !== undefined && !(ratePerSecond > 0)) {
+    throw new InvalidFilterError('ratePerSecond', 'must be a number above 0');
+  }
+  if (waitTimeoutMs !== undefined && !(waitTimeoutMs >= 0)) {
+    throw new InvalidFilterError('waitTimeoutMs', 'must be a number of at least 0');
+  }
+  if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
+    throw new InvalidFilterError('signal', 'must be an AbortSignal');
+  }
+}
+
+export const NOTHING_REPLAYED: ReplayResult = Object.freeze({
+  replayed: 0,
+  committed: 0,
+  superseded: 0,
+  deleted: 0,
+  deadAgain: 0,
+  pending: 0,
+  unknown: 0,
+  skipped: 0,
+});
