@@ -3,6 +3,7 @@ import type { RedisConnection } from './connection.js';
 import { type QueueCounters, readCounters } from './counters.js';
 import { before } from './deadline.js';
 import { deadLetterKeys, type QueueKeys } from './queue-keys.js';
+import { readWorkers, type WorkerReport } from './worker-registry.js';
 
 /** The queue at one moment. */
 export interface QueueStats {
@@ -16,6 +17,8 @@ export interface QueueStats {
   /** Age of the oldest acknowledged save that is not committed, in milliseconds; undefined if there is none. */
   oldestAgeMs: number | undefined;
   counters: QueueCounters;
+  /** The worker replicas that run. */
+  workers: WorkerReport[];
 }
 
 const TIMEOUT_MS = 5000;
@@ -39,6 +42,7 @@ export async function readQueueStats(connection: RedisConnection, keys: QueueKey
       // A sequence is the time in µs at which Redis gave it out.
       oldestAgeMs: oldest === undefined ? undefined : Math.max(0, Math.round(nowMs - Number(oldest) / 1000)),
       counters: await readCounters(client, keys),
+      workers: await readWorkers(client, keys, nowMs),
     };
   };
   try {

@@ -3,7 +3,7 @@ import { deadLetterKeys, markOf } from '../../src/redis/queue-keys.js';
 import { release } from '../../src/redis/sequence.js';
 import { OrphanSweep } from '../../src/writer/orphan-sweep.js';
 import { newExecution } from '../contract/checkpoints.js';
-import { RedisProxy } from '../redis/proxy.js';
+import { TcpProxy } from '../faults/tcp-proxy.js';
 import { type Place, startWriter, testStore } from '../store/place.js';
 import { failedJobs } from '../writer/forged-jobs.js';
 import { poisonablePlace, refused, refusedOne, testLetters, tracesOf } from './letters.js';
@@ -14,7 +14,7 @@ const STEPS: Step[] = ['prepare', 'add', 'confirm'];
 
 /** A replay whose process dies when Redis has done the step: nobody hears of it any more. */
 async function replayUntil(place: Place, step: Step, deadLetterId: string): Promise<void> {
-  const proxy = await RedisProxy.before(place.redis);
+  const proxy = await TcpProxy.before(place.redis);
   const letters = testLetters(place, { redis: proxy.url, enqueueTimeoutMs: 300 });
   await letters.count();
   const done = proxy.swallowRepliesFrom(keyOf(place, step));
@@ -75,7 +75,7 @@ describe('a replay that breaks off', () => {
   it.each(STEPS)('because its connection does, at %s, goes on over the next one', async (step) => {
     const place = await poisonablePlace();
     const { sequence, deadLetterId } = await refusedOne(place);
-    const proxy = await RedisProxy.before(place.redis);
+    const proxy = await TcpProxy.before(place.redis);
     const letters = testLetters(place, { redis: proxy.url });
     await letters.count();
     const done = proxy.swallowRepliesFrom(keyOf(place, step));

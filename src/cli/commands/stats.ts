@@ -7,6 +7,7 @@ import { tableNames } from '../../postgres/identifiers.js';
 import { RedisConnection } from '../../redis/connection.js';
 import { queueKeys } from '../../redis/queue-keys.js';
 import { type QueueStats, readQueueStats } from '../../redis/queue-stats.js';
+import type { WorkerReport } from '../../redis/worker-registry.js';
 import { CheckpointTable } from '../../store/checkpoint-table.js';
 import { textTable } from '../checkpoint-text.js';
 import { type CommandContext, type CommonOptions, runCommand, writeLine } from '../command.js';
@@ -23,7 +24,7 @@ const DEFAULT_WATCH_SECONDS = '2';
 export function registerStats(program: Command): void {
   program
     .command('stats')
-    .description('queue counts, age of the oldest waiting save, rows')
+    .description('queue counts, age of the oldest waiting save, workers, rows')
     .option('--watch [seconds]', 'again and again, with rates, until Ctrl-C')
     .option('--json', 'print JSON; with --watch one object a line')
     .action((options: CommonOptions & { watch?: string | true }) =>
@@ -80,8 +81,18 @@ function rateBetween(before: Stats, after: Stats): number {
   return Math.round((after.counters.committed - before.counters.committed) / seconds);
 }
 
+function workersText(workers: readonly WorkerReport[]): string {
+  if (workers.length === 0) return '0  (start one: ckpt worker)';
+  const open = workers.filter(({ breaker }) => breaker === 'open');
+  if (open.length === 0) return String(workers.length);
+  const reasons = new Set(open.map(({ sqlState, failure }) => sqlState ?? failure ?? 'unknown'));
+  const since = Math.min(...open.map(({ breakerSince }) => breakerSince));
+  const held = `${open.length} waiting for PostgreSQL (${[...reasons].join(', ')}) since ${new Date(since).toISOString()}`;
+  return `${workers.length}  (${held})`;
+}
+
 function statsText(
-  { waiting, active, delayed, failed, deadLetters, oldestAgeMs, counters, rows }: Stats,
+  { waiting, active, delayed, failed, deadLetters, oldestAgeMs, counters, workers, rows }: Stats,
   perSecond?: number,
 ): string {
   const { committed, superseded, deleted, batches } = counters;
@@ -103,6 +114,7 @@ function statsText(
           ? '0'
           : `${batches}  (mean ${Math.round((committed + superseded + deleted) / batches)} records)`,
       ],
+      ['workers', workersText(workers)],
       ['rows, about', rows === null ? 'PostgreSQL cannot be reached' : String(rows)],
     ],
   ).trimStart();
