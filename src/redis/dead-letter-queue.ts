@@ -80,16 +80,6 @@ export class DeadLetterQueue {
     );
   }
 
-  async get(deadLetterId: string): Promise<DeadLetterRecord | undefined> {
-    const job: Job<DeadLetterJob> | undefined = await this.queue.getJob(deadLetterId);
-    return job && { deadLetterId, job: job.data };
-  }
-
-  /** The chunk of its one record. */
-  payload(deadLetterId: string): Promise<Buffer | null> {
-    return this.client.getBuffer(this.#keys.payloadPrefix + deadLetterId);
-  }
-
   async close(): Promise<void> {
     await this.#queue?.close();
   }
