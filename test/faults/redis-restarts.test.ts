@@ -55,7 +55,7 @@ it('CLIENT KILL of connections of producer and worker, sixty times under load: n
     const ids = await connectionsOfOthers(place);
     // One, or all at once.
     for (const id of kills % 10 === 0 ? ids : [ids[randomInt(ids.length)]]) {
-      if (id) kills += await place.client.client('KILL', 'ID', id);
+      if (id) kills += Number(await place.client.client('KILL', 'ID', id));
     }
     await worker.outlives(load.more(randomInt(1, 20)));
   }

@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import {
   type CheckpointInput,
@@ -10,6 +9,7 @@ import { deadLetterKeys } from '../../src/redis/queue-keys.js';
 import { freePort } from '../../src/services/free-port.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { TcpProxy } from '../faults/tcp-proxy.js';
+import { everythingIn } from './everything-in.js';
 import { type Place, startWriter, testPlace, testStore } from './place.js';
 
 const SECRET = 'secret-of-the-state';
@@ -17,20 +17,6 @@ const PASSWORD = 'secret-password';
 
 function secretCheckpoint(fields: Partial<CheckpointInput> = {}): CheckpointInput {
   return newCheckpoint({ state: { [SECRET]: SECRET }, metadata: { [SECRET]: SECRET }, ...fields });
-}
-
-/** Everything that a log, an error tracker or JSON could print of it, bytes as the text they are. */
-function everythingIn(value: unknown): string {
-  const seen = new Set<unknown>();
-  const textOf = (inner: unknown): string => {
-    if (inner instanceof Uint8Array) return Buffer.from(inner).toString('latin1');
-    if (typeof inner !== 'object' || inner === null || seen.has(inner)) return String(inner);
-    seen.add(inner);
-    return Reflect.ownKeys(inner)
-      .map((name) => `${String(name)}: ${textOf(Reflect.get(inner, name))}`)
-      .join('\n');
-  };
-  return [inspect(value, { depth: 50, showHidden: true, maxStringLength: null }), textOf(value)].join('\n');
 }
 
 function expectQuiet(value: unknown): void {
