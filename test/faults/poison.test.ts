@@ -209,3 +209,26 @@ it.each(Object.entries(FORGED))(
     );
   },
 );
+
+it('an error of a code that nobody knows holds the batch and says so; nothing is given up, and it goes on when that is over', {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const place = await openTable(onPoison(`RAISE EXCEPTION 'not now'`));
+  const store = testStore(place);
+  const alarms: object[] = [];
+  const logger = {
+    debug: () => {},
+    info: () => {},
+    warn: () => {},
+    error: (fields: object) => void alarms.push(fields),
+  };
+  await startWriter(place, { logger });
+  const receipts = await store.saveBatch([poison(), {}, {}].map(newCheckpoint));
+  await expect.poll(() => alarms.length, { timeout: TIMEOUT_MS }).toBeGreaterThan(1);
+  expect(alarms[0]).toMatchObject({ failure: 'unknown', sqlState: 'P0001' });
+  await place.pool.query(`DROP TRIGGER spoil ON ${place.schema}.checkpoints`);
+  await store.flush();
+  const outcomes = await Promise.all(receipts.map((receipt) => receipt.committed()));
+  expect(outcomes).toEqual(['committed', 'committed', 'committed']);
+  expect(await deadLetters(place)).toEqual([]);
+});
