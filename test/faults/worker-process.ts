@@ -114,6 +114,11 @@ export class WorkerProcess {
     return this.#end === undefined;
   }
 
+  /** All that it has written to standard output and standard error, line by line. */
+  get output(): string[] {
+    return [...this.log.map((line) => JSON.stringify(line)), this.#errors];
+  }
+
   /** Sends a signal; `ended` tells when that has ended it. SIGKILL ends it while it is suspended, too. */
   kill(signal: 'SIGKILL' | 'SIGTERM' | 'SIGINT' | 'SIGSTOP' | 'SIGCONT'): void {
     this.#child.kill(signal);
@@ -210,7 +215,7 @@ export class WorkerProcess {
 
   #failure(what: string): Error {
     const { code, signal } = this.#end ?? {};
-    const lines = [...this.log.map((line) => JSON.stringify(line)), this.#errors].slice(-LOG_LINES_IN_ERROR);
+    const lines = this.output.slice(-LOG_LINES_IN_ERROR);
     return new Error(`the worker ${what} (${signal ?? `exit code ${code}`}):\n${lines.join('\n')}`);
   }
 }

@@ -3,10 +3,8 @@ import { type CheckpointInput, type DeadLetteredError, PostgresCheckpointStore }
 import { deadLetterKeys } from '../../src/redis/queue-keys.js';
 import { freePort } from '../../src/services/free-port.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
-
 import { TcpProxy } from '../faults/tcp-proxy.js';
 import { everythingIn, recorder, rejectionOf } from '../quiet.js';
-
 import { type Place, startWriter, testPlace, testStore } from './place.js';
 
 const SECRET = 'secret-of-the-state';
