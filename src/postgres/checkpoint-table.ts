@@ -17,8 +17,8 @@ export interface CheckpointTableSql {
    */
   readonly lastLook: string;
   /**
-   * $1 scopes, $2 keys, $3 fences from Redis, or null for one from this server's clock. Leaves tombstones and returns them with
-   * their fences: above all that is stored of the key, for the clocks that numbered it may be ahead of the one of $3.
+   * $1 scopes, $2 keys, $3 fences from Redis, or null for one from this server's clock, above all that is stored. Leaves tombstones
+   * and returns them; where something stored is above a fence from Redis, it leaves none and returns the fence that is needed.
    */
   readonly bury: string;
   /** Waits until every batch that is about to commit now has ended. A statement of its own, in no transaction. */
@@ -53,8 +53,8 @@ const HORIZON = 'checkpoint_queue.horizon';
 /** A client that froze in the middle of a batch must not hold up deletes for longer. */
 const BATCH_IDLE_LIMIT = '30s';
 /** A rival that holds a row, and a statement that takes for ever, must not hold the other rows of the batch for longer. */
-const BATCH_LOCK_LIMIT = '30s';
-const BATCH_STATEMENT_LIMIT = '100s';
+const BATCH_LOCK_LIMIT = '10s';
+const BATCH_STATEMENT_LIMIT = '30s';
 /** How long a delete waits for one batch that was in flight before it. */
 const AWAIT_BATCH_LIMIT = '10s';
 
@@ -165,16 +165,21 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
       : 'SELECT; SELECT FROM pg_class LIMIT 0',
     // Not flushed by itself: the removal, which commits after it, flushes both. One flush for a delete instead of two.
     bury: `
-      WITH unflushed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
-      INSERT INTO ${tombstones} AS d (scope, key, fence, settled, xid)
-      SELECT r.scope, r.key, greatest(coalesce(r.fence, ${clock}), CASE r.scope
-          WHEN 'checkpoint' THEN (SELECT t.write_seq FROM ${checkpoints} t WHERE t.id = r.key)
-          ELSE (SELECT max(t.write_seq) FROM ${checkpoints} t WHERE t.execution_id = r.key) END), false, pg_current_xact_id()
-        FROM unnest($1::text[], $2::text[], $3::bigint[]) AS r (scope, key, fence), unflushed
-       ORDER BY r.scope, r.key COLLATE "C"
-      ON CONFLICT (scope, key) DO UPDATE
-        SET fence = greatest(d.fence, excluded.fence), created_at = now(), settled = false, xid = excluded.xid
-      RETURNING scope, key, fence`,
+      WITH unflushed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+        wanted AS MATERIALIZED (
+          SELECT r.scope, r.key, r.fence AS drawn, greatest(coalesce(r.fence, ${clock}), CASE r.scope
+              WHEN 'checkpoint' THEN (SELECT t.write_seq FROM ${checkpoints} t WHERE t.id = r.key)
+              ELSE (SELECT max(t.write_seq) FROM ${checkpoints} t WHERE t.execution_id = r.key) END) AS fence
+            FROM unnest($1::text[], $2::text[], $3::bigint[]) AS r (scope, key, fence), unflushed),
+        buried AS (
+          INSERT INTO ${tombstones} AS d (scope, key, fence, settled, xid)
+          SELECT scope, key, fence, false, pg_current_xact_id() FROM wanted
+           WHERE drawn IS NULL OR fence = drawn ORDER BY scope, key COLLATE "C"
+          ON CONFLICT (scope, key) DO UPDATE
+            SET fence = greatest(d.fence, excluded.fence), created_at = now(), settled = false, xid = excluded.xid
+          RETURNING scope, key, fence)
+      SELECT scope, key, fence, true AS buried FROM buried
+      UNION ALL SELECT scope, key, fence, false FROM wanted WHERE fence > drawn`,
     // Each lock is let go before the next one is waited for: held, it would stall the next batch of that connection.
     awaitBatches: `
       DO $$

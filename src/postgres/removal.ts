@@ -25,25 +25,44 @@ export class Removal {
   ) {}
 
   /**
+   * @param raise makes all later sequences of Redis higher. Called before a tombstone whose fence has to be above Redis' clock, as
+   *   that of a row which another clock has numbered: a delete that breaks off then must not take later saves with it.
    * @returns the fences, in the order of the requests: above all that was stored of the key
-   * @throws DatabaseError where a batch holds it up for 10 s
+   * @throws DatabaseError where a batch holds it up for 10 s; what `raise` throws
    */
-  async remove(requests: readonly RemovalRequest[]): Promise<number[]> {
+  async remove(
+    requests: readonly RemovalRequest[],
+    raise: (above: number) => Promise<void> = async () => {},
+  ): Promise<number[]> {
     const highest = new Map<string, RemovalRequest>();
     for (const request of requests) {
       const other = highest.get(placeOf(request));
       if (!other || (other.fence ?? 0) < (request.fence ?? 0)) highest.set(placeOf(request), request);
     }
-    const distinct = [...highest.values()];
-    const rows = await this.database.query(this.sql.bury, [
-      distinct.map(({ scope }) => scope),
-      distinct.map(({ key }) => key),
-      distinct.map(({ fence }) => fence ?? null),
-    ]);
-    const buried = rows.map(({ scope, key, fence }) => ({ scope, key, fence: Number(fence) }) as Buried);
+    const buried: Buried[] = [];
+    for (let left = [...highest.values()]; left.length > 0; ) {
+      const rows = await this.#bury(left);
+      buried.push(...rows.filter((row) => row.buried));
+      left = rows.filter((row) => !row.buried);
+      if (left.length > 0) await raise(Math.max(...left.map(({ fence }) => fence as number)));
+    }
     await this.settle(buried);
     const fences = new Map(buried.map((one) => [placeOf(one), one.fence]));
     return requests.map((request) => fences.get(placeOf(request)) as number);
+  }
+
+  async #bury(requests: readonly RemovalRequest[]): Promise<Array<Buried & { buried: boolean }>> {
+    const rows = await this.database.query(this.sql.bury, [
+      requests.map(({ scope }) => scope),
+      requests.map(({ key }) => key),
+      requests.map(({ fence }) => fence ?? null),
+    ]);
+    return rows.map(({ scope, key, fence, buried }) => ({
+      scope: scope as Scope,
+      key: key as string,
+      fence: Number(fence),
+      buried: buried === 't',
+    }));
   }
 
   /** Deletes what is under tombstones that are committed. */

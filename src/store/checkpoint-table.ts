@@ -53,10 +53,13 @@ export class CheckpointTable {
   constructor(
     private readonly database: Database,
     private readonly names: TableNames,
+    /** Makes all later sequences of Redis higher; without it there is no Redis. */
+    raiseSequence?: (above: number) => Promise<void>,
   ) {
     this.#sql = checkpointTableSql(names);
     const removal = new Removal(database, this.#sql);
-    const remove = (requests: RemovalRequest[]) => this.creatingTables(() => removal.remove(requests));
+    const remove = (requests: RemovalRequest[]) =>
+      this.creatingTables(() => removal.remove(requests, raiseSequence));
     this.#removals = new Gathered(remove, MAX_REMOVAL_ROUNDS);
   }
 

@@ -83,7 +83,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
     this.#jobPrefix = keys.jobPrefix;
     const sink = new CheckpointSink(names);
     this.#database = new Database(options.postgres, { logger: this.#logger });
-    this.#table = new CheckpointTable(this.#database, names);
+    this.#table = new CheckpointTable(this.#database, names, (above) => this.#producer.raiseSequence(above));
     this.#connection = new RedisConnection(options.redis, 'commands', this.#logger);
     this.#producer = new Producer({
       ...limits,
@@ -267,7 +267,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
     // After the saves that were called before, acknowledged or not.
     const drawn = await this.#producer.nextSequenceInOrder();
     const fence = await this.#table.remove(scope, key, drawn);
-    // A direct write was numbered by a clock ahead of Redis': later saves must still come after the fence.
+    // An older tombstone of a plain store was numbered by a clock ahead of Redis': later saves must come after it.
     if (fence > drawn) await this.#producer.raiseSequence(fence);
   }
 

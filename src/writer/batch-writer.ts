@@ -11,7 +11,7 @@ export interface SinkRecords {
  * A batch takes well under a second; the server's own limits (`openBatch`) are below this one, which is for a server, or a network,
  * that answers nothing.
  */
-const BATCH_TIMEOUT_MS = 120_000;
+const BATCH_TIMEOUT_MS = 35_000;
 
 /**
  * Writes records in one transaction: COPY into staging, merge, a last look at what was deleted. Applying a record again changes nothing, so whoever
