@@ -1,4 +1,4 @@
-import { type Job, Queue } from 'bullmq';
+import { Queue } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
 import { deadLetterIdOf, type EncodableRecord, encodeChunk } from '../chunk.js';
 import type { DeadLetterJob, DeadLetterRecord } from './dead-letter-job.js';
