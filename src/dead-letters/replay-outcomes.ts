@@ -17,11 +17,6 @@ export interface AskableTable {
 
 /** Records whose ends are asked for together. */
 const PAGE = 1000;
-/**
- * Below every stored version. The record went through the merge: where its id has another row, that one is newer, or took its
- * place later.
- */
-const LOWEST = -1;
 
 /** Finds out what became of replayed records. */
 export class ReplayOutcomes {
@@ -68,7 +63,7 @@ export class ReplayOutcomes {
     );
     outcomes.push(...Array.from({ length: others.length - askable.length }, () => 'unknown' as const));
     if (!this.postgres || askable.length === 0) return outcomes;
-    const told = await this.postgres.table.outcomes(askable.map((job) => ({ ...job, version: LOWEST })));
+    const told = await this.postgres.table.outcomes(askable);
     return [...outcomes, ...told.map((outcome) => (outcome === 'lost' ? 'unknown' : outcome))];
   }
 

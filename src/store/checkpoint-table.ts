@@ -167,9 +167,12 @@ export class CheckpointTable {
     return this.#removals.ask({ scope, key, fence });
   }
 
-  /** What became of queued saves whose jobs are done, in the order given; `lost` if nothing in PostgreSQL tells. */
+  /**
+   * What became of queued saves whose jobs are done, in the order given; `lost` if nothing in PostgreSQL tells. Where the version
+   * is not known, any other row of the id that is stored counts as newer.
+   */
   async outcomes(
-    saves: ReadonlyArray<{ id: string; executionId: string; version: number; sequence: number }>,
+    saves: ReadonlyArray<{ id: string; executionId: string; version?: number; sequence: number }>,
   ): Promise<(CommitOutcome | 'lost')[]> {
     const rows = await this.#query(this.#sql.fates, [
       saves.map(({ id }) => id),
@@ -177,11 +180,15 @@ export class CheckpointTable {
     ]);
     return saves.map(({ version, sequence }, index) => {
       const row = rows[index];
-      const [storedVersion, storedSequence] =
-        row?.sequence == null ? [-1, -1] : [Number(row.version), Number(row.sequence)];
-      if (storedVersion === version && storedSequence === sequence) return 'committed';
+      const stored = row?.sequence == null ? undefined : [Number(row.version), Number(row.sequence)];
+      const [storedVersion = -1, storedSequence = -1] = stored ?? [];
+      const same = version === undefined || storedVersion === version;
+      if (same && storedSequence === sequence) return 'committed';
       if (row?.fence != null && Number(row.fence) >= sequence) return 'deleted';
-      const newer = storedVersion > version || (storedVersion === version && storedSequence > sequence);
+      const newer =
+        version === undefined
+          ? stored !== undefined
+          : storedVersion > version || (storedVersion === version && storedSequence > sequence);
       if (newer) return 'superseded';
       // Made during the delete, it gave way to a row that was deleted then.
       return row?.deleted_at != null && Number(row.deleted_at) >= sequence ? 'deleted' : 'lost';
