@@ -67,16 +67,9 @@ export class Load {
   static start(
     store: Pick<CheckpointStore, 'save' | 'delete'>,
     oracle: FaultOracle,
-    options: LoadOptions = {},
+    { executions = 10, pauseMs = 5, maxSaves = 20_000, stateBytes = 500, deleteEvery = 20 }: LoadOptions = {},
   ): Load {
-    const load = new Load(store, oracle, {
-      executions: 10,
-      pauseMs: 5,
-      maxSaves: 20_000,
-      stateBytes: 500,
-      deleteEvery: 20,
-      ...options,
-    });
+    const load = new Load(store, oracle, { executions, pauseMs, maxSaves, stateBytes, deleteEvery });
     onTestFinished(async () => {
       await load.stop().catch(() => {}); // told where the test itself stops it
     });
