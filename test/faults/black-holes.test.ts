@@ -19,7 +19,7 @@ async function openHalfDone(at: FailpointName) {
   const oracle = new FaultOracle();
   const failpoints = await planFailpoints({ at, action: 'hold' });
   const worker = await startWorkerProcess({ ...place, postgres: proxy.url }, { failpoints });
-  const load = Load.start(store, oracle, { deleteEvery: 0 });
+  const load = Load.start(store, oracle, { deleteEvery: 0, pauseMs: 50 });
   expect(await worker.held()).toBe(at);
   /** @returns how long it took */
   const expectAllThere = async () => {

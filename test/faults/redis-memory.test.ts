@@ -28,10 +28,11 @@ it('a Redis without memory: saves fail with the reason, workers say so seldom, a
   const place = await testPlace({ redis: redis().url });
   const store = testStore(place, { enqueueTimeoutMs: 500 });
   const oracle = new FaultOracle();
-  const worker = await startWorkerProcess(place);
   const load = Load.start(store, oracle, { deleteEvery: 0 });
   await load.more(200);
   await place.client.config('SET', 'maxmemory', '1mb');
+  // There are jobs that it asks for on and on.
+  const worker = await startWorkerProcess(place);
   await load.more(40, 'queueUnavailable');
   const error: unknown = await store.save(newCheckpoint()).catch((reason) => reason);
   expect(error).toBeInstanceOf(QueueUnavailableError);

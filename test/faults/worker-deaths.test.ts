@@ -15,7 +15,7 @@ const SAVES = 100;
 async function openLoad({
   place,
   saves = SAVES,
-  executions,
+  executions = 10,
   maxChunkRecords,
 }: {
   place?: Place;
