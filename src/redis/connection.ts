@@ -76,8 +76,12 @@ export class RedisConnection {
   /** Closes the connection, unless it is the application's. Does not wait for Redis. Idempotent. */
   close(): void {
     this.client.off('close', this.#onClose);
-    if (this.#owned) for (const client of [this.client, ...this.#duplicates]) client.disconnect();
-    else this.client.off('error', this.#onError);
+    if (this.#owned) {
+      for (const client of [this.client, ...this.#duplicates]) {
+        // One that has ended would be held open for two seconds more, by the timer that is to end it.
+        if (client.status !== 'end') client.disconnect();
+      }
+    } else this.client.off('error', this.#onError);
   }
 }
 

@@ -26,6 +26,11 @@ export class EmbeddedWriter {
     if (this.#failure) throw this.#failure;
   }
 
+  /** Whether it can ever commit anything. */
+  get failed(): boolean {
+    return this.#failure !== undefined;
+  }
+
   /** Commits what it has in hand by the deadline. */
   async close(deadlineMs: number): Promise<void> {
     const closing = this.#writer.close({ deadlineMs });

@@ -235,7 +235,8 @@ export class QueuedCheckpointStore implements CheckpointStore {
   async #closeEmbedded(): Promise<void> {
     if (!this.#embedded) return;
     const deadline = Date.now() + EMBEDDED_CLOSE_MS;
-    await this.#watcher.whenEnded(this.#acknowledged.jobIds, EMBEDDED_CLOSE_MS).catch((error) => {
+    const awaited = this.#embedded.failed ? [] : this.#acknowledged.jobIds;
+    await this.#watcher.whenEnded(awaited, EMBEDDED_CLOSE_MS).catch((error) => {
       this.#logger.warn({ code: error.code }, 'closed before all that was saved here is committed');
     });
     await this.#embedded.close(Math.max(0, deadline - Date.now()));

@@ -144,21 +144,27 @@ export function foldByKey(records: readonly WriteRecord[]): WriteRecord[][] {
     readonly record: WriteRecord;
     readonly version: number;
   }
-  const supersedes = (a: Versioned, b: Versioned) =>
-    a.version >= b.version && a.record.sequence >= b.record.sequence;
   const byKey = new Map<string, Versioned[]>();
-  for (const written of records) {
-    const { key, version } = identifyRow(written.body);
-    const record = { record: written, version };
-    const kept = byKey.get(key);
-    if (!kept) byKey.set(key, [record]);
-    else if (!kept.some((other) => supersedes(other, record))) {
-      byKey.set(key, [...kept.filter((other) => !supersedes(record, other)), record]);
-    }
+  for (const record of records) {
+    const { key, version } = identifyRow(record.body);
+    const ofKey = byKey.get(key);
+    if (ofKey) ofKey.push({ record, version });
+    else byKey.set(key, [{ record, version }]);
   }
   const rounds: WriteRecord[][] = [[]];
-  for (const kept of byKey.values()) {
-    for (const [round, { record }] of kept.entries()) {
+  for (const ofKey of byKey.values()) {
+    // From the newest sequence back, only what has a higher version than all that is newer stays.
+    if (ofKey.length > 1) {
+      ofKey.sort((a, b) => b.record.sequence - a.record.sequence || b.version - a.version);
+    }
+    const kept: WriteRecord[] = [];
+    let highest = -1;
+    for (const { record, version } of ofKey) {
+      if (version > highest) kept.push(record);
+      highest = Math.max(highest, version);
+    }
+    // The highest version first: where no tombstone removes it, the others give way to it and write nothing.
+    for (const [round, record] of kept.reverse().entries()) {
       rounds[round] ??= [];
       rounds[round].push(record);
     }

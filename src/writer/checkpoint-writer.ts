@@ -59,7 +59,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
   readonly #maintenance: Maintenance;
   readonly #registry: WorkerRegistry;
   /** Committed jobs that BullMQ is removing, with the executions whose marks go afterwards. */
-  readonly #finishing = new Map<string, readonly string[]>();
+  readonly #finishing = new WeakMap<object, readonly string[]>();
   readonly #giveUp = new AbortController();
   readonly #onWorkerError: (error: unknown) => void;
   #worker: ChunkWorker | undefined;
@@ -147,8 +147,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       autorun: false,
     });
     this.#worker.on('error', this.#onWorkerError);
-    this.#worker.on('completed', (job) => this.#finished(job.id as string));
-    this.#worker.on('failed', (job) => this.#finishing.delete(job?.id as string));
+    this.#worker.on('completed', (job) => this.#finished(job));
     try {
       await this.#committer.migrate();
     } catch (error) {
@@ -232,14 +231,13 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       throw new WaitingError();
     }
     // Cleaned up only when BullMQ has removed the job, which it does next.
-    this.#finishing.set(job.id as string, chunk.executions);
+    this.#finishing.set(job, chunk.executions);
   }
 
-  #finished(jobId: string): void {
-    const executions = this.#finishing.get(jobId);
+  #finished(job: Job<ChunkJob, void>): void {
+    const executions = this.#finishing.get(job);
     if (!executions) return;
-    this.#finishing.delete(jobId);
-    this.#cleanup.add(jobId, executions);
+    this.#cleanup.add(job.id as string, executions);
   }
 
   #committed(event: BatchEvent): void {
