@@ -111,8 +111,7 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
   const highest = (value: string, id: string, execution: string) =>
     `(SELECT max(${value}) FROM ${tombstones} d WHERE ${covers(id, execution)})`;
   const givenSequence = `greatest(coalesce($8::bigint, ${clock}), $9::bigint + 1, ${highest('d.fence', '$1', '$2')} + 1)`;
-  // A delete leaves its tombstone first and removes the rows a little later: in between they count as gone, for who reads
-  // and for who writes. There are hardly ever any such tombstones, and an index of them alone.
+  // Between its tombstone and the removal of the rows by a delete they count as gone, for who reads and for who writes.
   const gone = `EXISTS (
         SELECT FROM ${tombstones} d
          WHERE NOT d.settled AND d.fence >= t.write_seq AND ${covers('t.id', 't.execution_id')})`;

@@ -233,7 +233,9 @@ export function asDatabaseError(error: unknown): unknown {
 
 /** A trigger or function may raise any code with any text. */
 function isServersOwn(error: Error): boolean {
-  return (error as pg.DatabaseError).routine !== 'exec_stmt_raise';
+  const { routine, where } = error as pg.DatabaseError;
+  // Dynamic SQL of a function may have a value where the server expects a name.
+  return routine !== 'exec_stmt_raise' && !/\bfunction\b/.test(where ?? '');
 }
 
 /** The line of a COPY, from 1, that PostgreSQL refused; undefined where it names none. */

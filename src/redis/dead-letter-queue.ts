@@ -1,6 +1,6 @@
 import { Queue } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
-import { deadLetterIdOf, type EncodableRecord, encodeChunk } from '../chunk.js';
+import { deadLetterIdOf, type EncodableRecord, encodeChunk, parseDeadLetterId } from '../chunk.js';
 import type { DeadLetterJob, DeadLetterRecord } from './dead-letter-job.js';
 import { removeDeadLetters } from './dead-letter-scripts.js';
 import { jobOptions } from './job-options.js';
@@ -133,13 +133,19 @@ export async function oldestSequenceOf(
   return sequences.length === 0 ? undefined : Math.min(...sequences);
 }
 
-/** The dead letters of an execution. */
+/** The dead letters of an execution whose sequence is above the given one. */
 export async function deadLettersOfExecution(
   client: Redis | Cluster,
   keys: QueueKeys,
   executionId: string,
+  above = 0,
 ): Promise<DeadLetterRecord[]> {
-  return readDeadLetters(client, keys, await deadLetterIdsOfExecution(client, keys, executionId));
+  const ids = await deadLetterIdsOfExecution(client, keys, executionId);
+  return readDeadLetters(
+    client,
+    keys,
+    ids.filter((id) => (parseDeadLetterId(id)?.sequence ?? 0) > above),
+  );
 }
 
 /** The ids of an execution's dead letters, in no order. */

@@ -60,9 +60,19 @@ export class AcknowledgedJobs {
   }
 
   async #forget(jobIds: readonly string[]): Promise<void> {
-    const ranges = jobIds.flatMap((jobId) => this.#jobs.get(jobId) ?? []);
-    const refusals = await this.lookup.refusals(ranges);
-    for (const jobId of jobIds) this.#jobs.delete(jobId);
+    // Taken out before it is asked: two at once would tell one refusal twice.
+    const taken = jobIds.flatMap((jobId) => {
+      const range = this.#jobs.get(jobId);
+      return range ? [[jobId, range] as const] : [];
+    });
+    for (const [jobId] of taken) this.#jobs.delete(jobId);
+    let refusals: Error[];
+    try {
+      refusals = await this.lookup.refusals(taken.map(([, range]) => range));
+    } catch (error) {
+      for (const [jobId, range] of taken) this.#jobs.set(jobId, range);
+      throw error;
+    }
     this.#refusals = [...this.#refusals, ...refusals].slice(0, MAX_REFUSALS);
   }
 }

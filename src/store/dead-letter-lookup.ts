@@ -24,8 +24,9 @@ export class DeadLetterLookup {
     return this.#read(() => deadLettersBySequence(this.connection.client, this.keys, ranges));
   }
 
-  ofExecution(executionId: string): Promise<DeadLetterRecord[]> {
-    return this.#read(() => deadLettersOfExecution(this.connection.client, this.keys, executionId));
+  /** Those of an execution with a sequence above the given one. */
+  ofExecution(executionId: string, above = 0): Promise<DeadLetterRecord[]> {
+    return this.#read(() => deadLettersOfExecution(this.connection.client, this.keys, executionId, above));
   }
 
   #read(read: () => Promise<DeadLetterRecord[]>): Promise<DeadLetterRecord[]> {

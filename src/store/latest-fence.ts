@@ -59,16 +59,16 @@ export class LatestFence {
     const maybeRefused = await this.pass(executionId, options);
     const found = await read();
     if (!maybeRefused) return found;
-    const [newest] = (await this.unresolved(executionId))
-      .filter(({ job }) => (id === undefined || job.id === id) && job.sequence > (found?.sequence ?? 0))
+    const [newest] = (await this.unresolved(executionId, found?.sequence))
+      .filter(({ job }) => id === undefined || job.id === id)
       .sort((a, b) => b.job.sequence - a.job.sequence);
     if (newest) throw deadLettered(newest);
     return found;
   }
 
   /** The dead letters of an execution that no delete has made void. */
-  async unresolved(executionId: string): Promise<DeadLetterRecord[]> {
-    const letters = await this.deadLetters.ofExecution(executionId);
+  async unresolved(executionId: string, above?: number): Promise<DeadLetterRecord[]> {
+    const letters = await this.deadLetters.ofExecution(executionId, above);
     if (letters.length === 0) return [];
     const outcomes = await this.table.outcomes(letters.map(({ job }) => ({ ...job, version: HIGHEST })));
     return letters.filter((_, index) => outcomes[index] !== 'deleted');
