@@ -117,14 +117,20 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
         SELECT FROM ${tombstones} d
          WHERE NOT d.settled AND d.fence >= t.write_seq AND ${covers('t.id', 't.execution_id')})`;
 
-  // Locked in the order in which batches lock them: otherwise they would deadlock.
+  const unseen = `d.xid >= current_setting('${HORIZON}')::xid8`;
+
+  // Rows are locked in the order in which batches lock them, tombstones by their keys: otherwise they would deadlock. Where a later
+  // delete has raised the fence, the rest is its business; the row is written all the same, so that this commit is flushed.
   const removeBuried = (scope: Scope, column: string) => `
-    WITH buried AS (SELECT * FROM unnest($1::text[], $2::bigint[]) AS b (key, fence)),
+    WITH buried AS MATERIALIZED (
+        SELECT b.key, b.fence FROM unnest($1::text[], $2::bigint[]) AS b (key, fence)
+          JOIN ${tombstones} d ON d.scope = '${scope}' AND d.key = b.key
+         ORDER BY d.key COLLATE "C" FOR UPDATE OF d),
       removed AS (DELETE FROM ${checkpoints} WHERE id = ANY (ARRAY(
         SELECT t.id FROM ${checkpoints} t JOIN buried b ON t.${column} = b.key AND t.write_seq <= b.fence
          ORDER BY t.id COLLATE "C" FOR UPDATE OF t)))
-    UPDATE ${tombstones} d SET settled = true FROM buried b
-     WHERE d.scope = '${scope}' AND d.key = b.key AND d.fence = b.fence`;
+    UPDATE ${tombstones} d SET settled = d.settled OR d.fence = b.fence FROM buried b
+     WHERE d.scope = '${scope}' AND d.key = b.key`;
 
   return {
     openBatch: `
@@ -143,14 +149,19 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
       ON CONFLICT (id) DO UPDATE SET ${assign}
       WHERE (t.version, t.write_seq) < (excluded.version, excluded.write_seq) OR ${gone}`,
     countTombstoned: `SELECT count(*) AS count FROM pg_temp.${staging} s WHERE ${tombstoned}`,
-    // Rows that this batch wrote are locked by it already; all others are the business of who deletes.
+    // Behind the horizon of a foreign transaction that stays open for long there may be thousands of tombstones: none is looked
+    // at unless its key is staged. Only rows that this batch wrote are touched, which it has locked already: any other one could
+    // be waited for by who deletes, and be waiting for us.
     lastLook: gate
       ? `
       SELECT pg_advisory_xact_lock(${lockClass}, pg_backend_pid());
-      DELETE FROM ${checkpoints} t USING pg_temp.${staging} s, ${tombstones} d
-       WHERE d.xid >= current_setting('${HORIZON}')::xid8 AND d.fence >= s.write_seq
-         AND ${covers('s.id', 's.execution_id')}
-         AND t.id = s.id AND t.write_seq = s.write_seq`
+      DELETE FROM ${checkpoints} t USING pg_temp.${staging} s
+       WHERE EXISTS (SELECT FROM ${tombstones} d WHERE ${unseen})
+         AND t.id = s.id AND t.write_seq = s.write_seq AND t.xmin = pg_current_xact_id()::xid
+         AND (EXISTS (SELECT FROM ${tombstones} d
+               WHERE d.scope = 'checkpoint' AND d.key = s.id AND d.fence >= s.write_seq AND ${unseen})
+           OR EXISTS (SELECT FROM ${tombstones} d
+               WHERE d.scope = 'execution' AND d.key = s.execution_id AND d.fence >= s.write_seq AND ${unseen}))`
       : 'SELECT; SELECT FROM pg_class LIMIT 0',
     // Not flushed by itself: the removal, which commits after it, flushes both. One flush for a delete instead of two.
     bury: `

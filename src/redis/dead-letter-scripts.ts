@@ -8,17 +8,15 @@ import { sendAhead } from './sequence.js';
 
 /**
  * Takes a dead letter away, with all that belongs to it, in one step: a removal by BullMQ and one of ours would be two, and
- * could not be bound to a condition. The oldest ones are at the tail of BullMQ's list, and are the first to be removed.
+ * could not be bound to a condition. They are in BullMQ's `prioritized`, unless somebody has moved them.
  */
 const REMOVE_LETTER = `
   local function remove_letter(prefix, payload_prefix, chunks, marks, letter, mark)
     local existed = redis.call('DEL', prefix .. letter)
     redis.call('DEL', prefix .. letter .. ':logs')
-    if redis.call('LREM', prefix .. 'wait', -1, letter) == 0 then
-      redis.call('LREM', prefix .. 'paused', -1, letter)
-      for _, state in ipairs({'delayed', 'prioritized', 'completed', 'failed'}) do
-        redis.call('ZREM', prefix .. state, letter)
-      end
+    if existed == 1 and redis.call('ZREM', prefix .. 'prioritized', letter) == 0 then
+      for _, state in ipairs({'wait', 'paused'}) do redis.call('LREM', prefix .. state, 1, letter) end
+      for _, state in ipairs({'delayed', 'completed', 'failed'}) do redis.call('ZREM', prefix .. state, letter) end
     end
     redis.call('UNLINK', payload_prefix .. letter)
     redis.call('ZREM', chunks, letter)
@@ -88,8 +86,8 @@ const CONFIRM = new Script(`${REMOVE_LETTER}
   remove_letter(dead_prefix, dead_payload_prefix, KEYS[1], KEYS[2], letter, mark)
   return 'removed'`);
 
-/** So few that a removal from the middle of a long list does not hold up Redis. */
-const REMOVALS_A_CALL = 20;
+/** So few that a removal does not hold up Redis. */
+const REMOVALS_A_CALL = 100;
 
 /** @param keys of the dead letters themselves. @returns how many were there */
 export async function removeDeadLetters(

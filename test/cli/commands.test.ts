@@ -215,6 +215,7 @@ test('--help names every command', async () => {
     'list',
     'delete',
     'clear',
+    'dead',
     'stats',
     'config',
     'demo',

@@ -59,43 +59,24 @@ describe('ckpt dead', { timeout: 90_000 }, () => {
       { id: 'y:1', executionId: 'run-2', state },
     ]);
     const [first, second] = idsOf(receipts) as [string, string];
-    const results = await all({
+    const quiet = await all({
       table: run(['list']),
-      list: run(['list', '--json']),
-      filtered: run([
-        'list',
-        '--execution',
-        'run-2',
-        '--sqlstate',
-        '23514',
-        '--since',
-        '2026-01-01',
-        '--json',
-      ]),
-      paged: run(['list', '--after', first, '--limit', '1', '--json']),
+      list: run(['list', '--execution', 'run-2', '--sqlstate', '23514', '--since', '2026-01-01', '--json']),
       count: run(['count', '--id-prefix', 'x:']),
-      counted: run(['count', '--older-than', '1h', '--json']),
       show: run(['show', first]),
-      shown: run(['show', first, '--json']),
       stats: runCli(['stats'], env),
-      statsJson: runCli(['stats', '--json'], env),
     });
-    for (const { code, stdout, stderr } of Object.values(results)) {
+    for (const { code, stdout, stderr } of Object.values(quiet)) {
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       expect(stdout).not.toContain(CANARY);
     }
-    expect(results.table.stdout).toMatch(
+    expect(quiet.table.stdout).toMatch(
       new RegExp(`^dead letter +checkpoint +execution.*\\n${first} +x:1 +run-1 +23514 .*\\n${second} +y:1 `),
     );
-    expect(json(results.list)).toMatchObject([{ deadLetterId: first }, { deadLetterId: second }]);
-    expect(json(results.filtered)).toMatchObject([{ deadLetterId: second, executionId: 'run-2' }]);
-    expect(json(results.paged)).toMatchObject([{ deadLetterId: second }]);
-    expect(results.count.stdout).toBe('1\n');
-    expect(json(results.counted)).toEqual({ count: 0 });
-    expect(results.show.stdout).toContain('refused with   23514');
-    expect(json(results.shown)).toMatchObject({ deadLetterId: first, id: 'x:1', replays: 0 });
-    expect(results.stats.stdout).toMatch(/^dead letters +2 /m);
-    expect(json(results.statsJson)).toMatchObject({ deadLetters: 2, failed: 0 });
+    expect(json(quiet.list)).toMatchObject([{ deadLetterId: second, executionId: 'run-2', replays: 0 }]);
+    expect(quiet.count.stdout).toBe('1\n');
+    expect(quiet.show.stdout).toContain('refused with   23514');
+    expect(quiet.stats.stdout).toMatch(/^dead letters +2 /m);
 
     const payloads = await all({
       text: run(['show', first, '--payload']),
@@ -104,6 +85,7 @@ describe('ckpt dead', { timeout: 90_000 }, () => {
     });
     expect(payloads.text.stdout).toContain(CANARY);
     expect(json(payloads.json)).toMatchObject({
+      deadLetterId: first,
       checkpoint: { id: 'x:1', state, metadata: { note: CANARY } },
     });
     expect(payloads.missing.code).toBe(1);
@@ -180,24 +162,21 @@ describe('ckpt dead', { timeout: 90_000 }, () => {
 
   it('purges only what is asked for by name, and only after a yes', async () => {
     const { place, run } = await cli();
-    const [first, second] = idsOf(await refused(place, [{}, {}, {}])) as [string, string];
+    const [first, second, third] = idsOf(await refused(place, [{}, {}, {}])) as [string, string, string];
+    const refusals = await all({
+      unasked: run(['purge', '--all']),
+      unnamed: run(['purge', '--yes']),
+      rehearsed: run(['purge', '--all', '--dry-run', '--json']),
+      young: run(['purge', '--older-than', '14d', '--yes', '--json']),
+    });
+    expect(refusals).toMatchObject({ unasked: { code: 2 }, unnamed: { code: 2 } });
+    expect(refusals.unasked.stderr).toContain('--yes');
+    expect(json(refusals.rehearsed)).toEqual({ wouldPurge: 3 });
+    expect(json(refusals.young)).toEqual({ purged: 0 });
     const letters = testLetters(place);
-    for (const args of [
-      ['--all'],
-      [first],
-      ['--yes'],
-      ['--yes', '--all', first],
-      ['--yes', '--older-than', '14'],
-    ]) {
-      const { code } = await run(['purge', ...args]);
-      expect({ args, code }).toEqual({ args, code: 2 });
-    }
-    expect(json(await run(['purge', '--all', '--dry-run', '--json']))).toEqual({ wouldPurge: 3 });
-    expect(json(await run(['purge', '--older-than', '14d', '--yes', '--json']))).toEqual({ purged: 0 });
     expect(await letters.count()).toBe(3);
     expect((await run(['purge', first, second, '--yes'])).stdout).toBe('purged 2 dead letters\n');
-    expect(json(await run(['purge', '--all', '--yes', '--json']))).toEqual({ purged: 1 });
-    expect(await letters.count()).toBe(0);
+    expect(await letters.list()).toMatchObject([{ deadLetterId: third }]);
   });
 
   it('exports to a file or standard output, and imports from either', async () => {
@@ -216,9 +195,6 @@ describe('ckpt dead', { timeout: 90_000 }, () => {
 
     expect(json(await run(['import', file, '--json']))).toEqual({ imported: 2, existing: 0 });
     expect(await Promise.all(ids.map((id) => letters.get(id, { payload: true })))).toEqual(before);
-    const again = await run(['import', '-'], printed.stdout);
-    expect(again.stdout).toBe('imported 0 dead letters; 2 were there already\n');
-
     const bad = await run(['import', '-', '--json'], `${printed.stdout}{"id":"${CANARY}"}\n`);
     expect(bad.code).toBe(1);
     expect(errorOf(bad)).toMatchObject({
@@ -226,28 +202,18 @@ describe('ckpt dead', { timeout: 90_000 }, () => {
       message: expect.stringContaining('Line 3'),
     });
     expect(bad.stderr).not.toContain(CANARY);
-    const unwritable = await run(['export', join(folder, 'none', 'file')]);
-    expect(unwritable).toMatchObject({ code: 1, stderr: expect.stringContaining('ENOENT') });
   });
 
   it('says where it is used in a wrong way', async () => {
     const { run } = await cli();
-    const calls: Array<[string[], string]> = [
-      [['list', '--limit', 'x'], '--limit'],
-      [['list', '--since', 'yesterday'], '--since'],
-      [['list', '--after', 'w-1'], 'after'],
-      [['count', '--sqlstate', '23'], '--sqlstate'],
-      [['count', '--execution', ''], '--execution'],
-      [['replay'], 'ids'],
-      [['replay', 'w-1'], 'ids'],
-      [['replay', '--all', '--rate', 'fast'], '--rate'],
-      [['purge', '--yes', '--until', '1'], '--until'],
-    ];
-    const told = calls.map(async ([args]) => {
-      const result = await run([...args, '--json']);
-      return [args, result.code, errorOf(result).field];
+    const wrong = await all({
+      option: run(['list', '--since', 'yesterday', '--json']),
+      value: run(['list', '--after', 'w-1', '--json']),
     });
-    expect(await Promise.all(told)).toEqual(calls.map(([args, field]) => [args, 2, field]));
+    expect([wrong.option, wrong.value].map((result) => [result.code, errorOf(result).field])).toEqual([
+      [2, '--since'],
+      [2, 'after'],
+    ]);
   });
 
   it('says what each command does', async () => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { TcpProxy } from '../faults/tcp-proxy.js';
 import { startWriter, testStore } from '../store/place.js';
 import { forgedLine, poisonablePlace, refusedOne, testLetters } from './letters.js';
-import { clientThat } from './steps.js';
+import { clientThat, keyOf } from './steps.js';
 
 describe('an edit', () => {
   it('commits the better checkpoint in the place of the refused one', async () => {
@@ -81,6 +82,23 @@ describe('an edit', () => {
     await startWriter(place);
     await testStore(place).flush(checkpoint.executionId);
     expect((await testStore(place).load(checkpoint.id)).state).toBe('better');
+  });
+
+  it('that breaks off before there is a job has changed the dead letter, which says so', async () => {
+    const place = await poisonablePlace();
+    const { checkpoint, deadLetterId } = await refusedOne(place);
+    const proxy = await TcpProxy.before(place.redis);
+    const letters = testLetters(place, { redis: proxy.url, enqueueTimeoutMs: 300 });
+    const before = await letters.get(deadLetterId);
+    const done = proxy.swallowRepliesFrom(keyOf(place, 'prepare'));
+    const state = 'x'.repeat(1000);
+    const editing = letters.edit(deadLetterId, { ...checkpoint, state }).catch((error) => error);
+    await done;
+    await proxy.refuse();
+    expect(await editing).toMatchObject({ code: 'QUEUE_UNAVAILABLE' });
+    const after = await testLetters(place).get(deadLetterId, { payload: true });
+    expect(after).toMatchObject({ ...before, bytes: expect.any(Number), payload: { checkpoint: { state } } });
+    expect(after?.bytes).toBeGreaterThan(1000);
   });
 
   it('is refused where a replay has a job already, as it was', async () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { bodyOf } from '../../src/dead-letters/dead-letter.js';
 import { type DeadLetterLine, type DeadLetters, InvalidDeadLetterError } from '../../src/index.js';
-import { DeadLetterQueue } from '../../src/redis/dead-letter-queue.js';
 import { deadLetterKeys } from '../../src/redis/queue-keys.js';
 import { type Place, startWriter } from '../store/place.js';
 import { forgedLine, poisonablePlace, refused, refusedOne, testLetters } from './letters.js';
@@ -174,9 +174,8 @@ describe('an import', () => {
     const place = await poisonablePlace();
     const letters = testLetters(place);
     const { deadLetterId } = await refusedOne(place);
-    const queue = new DeadLetterQueue(place.client, place.keys, () => {});
-    const body = ((await queue.payload(deadLetterId)) as Buffer).toString('base64');
-    await queue.close();
+    const chunk = await place.client.getBuffer(deadLetterKeys(place.keys).payloadPrefix + deadLetterId);
+    const body = bodyOf(chunk as Buffer).toString('base64');
     const line = { ...forgedLine(place), checkpoint: undefined, body };
     await expect(letters.import([line])).rejects.toMatchObject({ field: 'body', line: 1 });
   });

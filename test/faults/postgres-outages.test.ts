@@ -1,4 +1,5 @@
-import { expect, it } from 'vitest';
+import pg from 'pg';
+import { expect, it, onTestFinished } from 'vitest';
 import { testPlace, testStore } from '../store/place.js';
 import { Load } from './load.js';
 import { FaultOracle, NOTHING_WRONG } from './oracle.js';
@@ -77,6 +78,28 @@ it('a PostgreSQL that refuses the password until it is put right', { timeout: TI
   expect(refused).toMatchObject({ failure: 'environment', sqlState: '28P01' });
   await load.more(200);
   await execute(place.postgres, `ALTER ROLE rotated PASSWORD 'rotated'`);
+  await load.more(200);
+  await expectAllThere();
+});
+
+it('a PostgreSQL whose connections others have taken, until they let go', {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const { place, worker, load, expectAllThere } = await openLoad({ role: 'crowded' });
+  const url = new URL(place.postgres);
+  url.username = url.password = 'crowded';
+  const others = Array.from({ length: 3 }, () => new pg.Client({ connectionString: url.toString() }));
+  for (const other of others) {
+    onTestFinished(() => other.end());
+    await other.connect();
+  }
+  await execute(place.postgres, `ALTER ROLE crowded CONNECTION LIMIT ${others.length}`);
+  const ours = `FROM pg_stat_activity WHERE usename = 'crowded' AND application_name = 'checkpoint-queue'`;
+  await place.pool.query(`SELECT pg_terminate_backend(pid) ${ours}`);
+  await worker.logged('batch not committed');
+  await load.more(200);
+  expect((await place.pool.query(`SELECT ${ours}`)).rowCount).toBe(0);
+  for (const other of others) await other.end();
   await load.more(200);
   await expectAllThere();
 });

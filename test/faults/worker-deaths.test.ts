@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { testPlace, testStore } from '../store/place.js';
+import { type Place, testPlace, testStore } from '../store/place.js';
 import { type FailpointName, planFailpoints } from './failpoints.js';
 import { Load } from './load.js';
 import { FaultOracle, NOTHING_WRONG } from './oracle.js';
@@ -11,15 +11,27 @@ const COME_BACK = { comeBackMs: 2000 };
 const TIMEOUT_MS = 120_000;
 const SAVES = 100;
 
-async function openLoad() {
-  const place = await testPlace();
-  const store = testStore(place);
+/** Saves that wait in the queue. */
+async function openLoad({
+  place,
+  saves = SAVES,
+  executions,
+  maxChunkRecords,
+}: {
+  place?: Place;
+  saves?: number;
+  executions?: number;
+  maxChunkRecords?: number;
+} = {}) {
+  place ??= await testPlace();
+  const { pool, schema } = place;
+  const store = testStore(place, { maxChunkRecords });
   const oracle = new FaultOracle();
   await store.initSchema();
-  const load = Load.start(store, oracle, { maxSaves: SAVES, deleteEvery: 0, pauseMs: 0 });
-  await load.more(SAVES);
+  const load = Load.start(store, oracle, { executions, maxSaves: saves, deleteEvery: 0, pauseMs: 0 });
+  await load.more(saves);
   const storedRows = async () => {
-    const { rows } = await place.pool.query(`SELECT count(*) FROM ${place.schema}.checkpoints`);
+    const { rows } = await pool.query(`SELECT count(*) FROM ${schema}.checkpoints`);
     return Number(rows[0].count);
   };
   return { place, store, oracle, storedRows };
@@ -49,6 +61,35 @@ describe('a worker that dies', () => {
       expect(await oracle.verify(place)).toEqual({ acknowledged: SAVES, ...NOTHING_WRONG });
     },
   );
+});
+
+it('50 jobs whose workers die after the COMMIT and before the acknowledgement are written once', {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const [deaths, jobsEach] = [5, 10];
+  const saves = deaths * jobsEach;
+  const failpoints = await planFailpoints({ at: 'after_commit', action: 'die', times: deaths });
+  const place = await testPlace();
+  // A batch is full with all that a worker takes, so each of them dies with as many jobs.
+  const setup = {
+    failpoints,
+    comeBackMs: 5000,
+    env: { CKPT_CONCURRENCY: `${jobsEach}`, CKPT_LINGER_MS: '60000' },
+  };
+  const workers = await Promise.all(Array.from({ length: deaths }, () => startWorkerProcess(place, setup)));
+  const { store, oracle, storedRows } = await openLoad({
+    place,
+    saves,
+    executions: saves,
+    maxChunkRecords: 1,
+  });
+  for (const worker of workers) expect(await worker.ended).toEqual({ code: null, signal: 'SIGKILL' });
+  expect(await storedRows()).toBe(saves);
+  expect(await place.client.llen(`${place.keys.jobPrefix}active`)).toBe(saves);
+  const next = await startWorkerProcess(place, COME_BACK);
+  await store.flush();
+  expect(await oracle.verify(place)).toEqual({ acknowledged: saves, ...NOTHING_WRONG });
+  expect(await next.stats()).toMatchObject({ records: saves, committed: 0, superseded: saves });
 });
 
 describe('a worker whose connection breaks', () => {

@@ -8,6 +8,9 @@ import { spawnWorkerProcess, startWorkerProcess, type WorkerProcess } from './wo
 
 /** Locks of a dead worker expire, and its jobs are looked for, within this time. */
 const COME_BACK = { comeBackMs: 2000 };
+/** For one that is to come back again and again. */
+const SOON = { comeBackMs: 1000 };
+const DEATHS = 5;
 /** Workers start slowly on a busy machine. */
 const TIMEOUT_MS = 180_000;
 
@@ -42,13 +45,13 @@ it('a chunk outlives the death of every worker that takes it', { timeout: TIMEOU
   const store = testStore(place);
   const oracle = new FaultOracle();
   await store.initSchema();
-  const failpoints = await planFailpoints({ at: 'after_copy', action: 'die', times: 3 });
-  const start = () => startWorkerProcess(place, { ...COME_BACK, failpoints });
-  const workers = await Promise.all([start(), start(), start(), start()]);
+  const failpoints = await planFailpoints({ at: 'after_copy', action: 'die', times: DEATHS });
+  const start = () => startWorkerProcess(place, { ...SOON, failpoints });
+  const workers = await Promise.all(Array.from({ length: DEATHS + 1 }, start));
   const load = Load.start(store, oracle, { executions: 1, maxSaves: 1 });
   await load.more(1);
   await store.flush();
-  expect(await actedAt(failpoints, 'after_copy')).toBe(3);
+  expect(await actedAt(failpoints, 'after_copy')).toBe(DEATHS);
   await expect.poll(() => workers.filter(({ running }) => running).length).toBe(1);
   expect(await oracle.verify(place)).toEqual({ acknowledged: 1, ...NOTHING_WRONG });
 });

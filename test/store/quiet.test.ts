@@ -1,15 +1,10 @@
-import { inspect } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import {
-  type CheckpointInput,
-  type DeadLetteredError,
-  type Logger,
-  PostgresCheckpointStore,
-} from '../../src/index.js';
+import { type CheckpointInput, type DeadLetteredError, PostgresCheckpointStore } from '../../src/index.js';
 import { deadLetterKeys } from '../../src/redis/queue-keys.js';
 import { freePort } from '../../src/services/free-port.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { TcpProxy } from '../faults/tcp-proxy.js';
+import { everythingIn, recorder, rejectionOf } from '../quiet.js';
 import { type Place, startWriter, testPlace, testStore } from './place.js';
 
 const SECRET = 'secret-of-the-state';
@@ -19,37 +14,9 @@ function secretCheckpoint(fields: Partial<CheckpointInput> = {}): CheckpointInpu
   return newCheckpoint({ state: { [SECRET]: SECRET }, metadata: { [SECRET]: SECRET }, ...fields });
 }
 
-/** Everything that a log, an error tracker or JSON could print of it, bytes as the text they are. */
-function everythingIn(value: unknown): string {
-  const seen = new Set<unknown>();
-  const textOf = (inner: unknown): string => {
-    if (inner instanceof Uint8Array) return Buffer.from(inner).toString('latin1');
-    if (typeof inner !== 'object' || inner === null || seen.has(inner)) return String(inner);
-    seen.add(inner);
-    return Reflect.ownKeys(inner)
-      .map((name) => `${String(name)}: ${textOf(Reflect.get(inner, name))}`)
-      .join('\n');
-  };
-  return [inspect(value, { depth: 50, showHidden: true, maxStringLength: null }), textOf(value)].join('\n');
-}
-
 function expectQuiet(value: unknown): void {
   const told = everythingIn(value);
   for (const secret of [SECRET, PASSWORD]) expect(told).not.toContain(secret);
-}
-
-async function rejectionOf(work: Promise<unknown>): Promise<unknown> {
-  return work.then(
-    () => expect.unreachable('it went through'),
-    (error: unknown) => error,
-  );
-}
-
-/** Keeps all that is logged. */
-function recorder(): { logger: Logger; lines: unknown[] } {
-  const lines: unknown[] = [];
-  const log = (fields: object, message: string) => void lines.push([fields, message]);
-  return { lines, logger: { debug: log, info: log, warn: log, error: log } };
 }
 
 describe('the errors and log lines of a queue that is not available hold no state', () => {
