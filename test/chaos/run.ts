@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LocalServer } from '../../src/services/local-server.js';
 import { FaultOracle } from '../faults/oracle.js';
@@ -92,12 +93,18 @@ class ChaosRun {
   async #makeFaults(): Promise<number> {
     const { arena, settings } = this;
     const probe = new RecoveryProbe(arena, this.#oracle);
+    // Not AbortSignal.any with a timeout, which Node 20 may collect as garbage before it is over.
+    const over = new AbortController();
+    const end = () => over.abort();
+    const timer = setTimeout(end, settings.minutes * 60_000);
+    settings.signal.addEventListener('abort', end);
+    if (settings.signal.aborted) end();
     const stop = new AbortController();
+    setMaxListeners(0, over.signal, stop.signal);
     const load = this.#load(stop.signal);
     const progress = setInterval(() => settings.onProgress(this.#progressLine()), PROGRESS_MS);
     try {
-      const over = AbortSignal.any([settings.signal, AbortSignal.timeout(settings.minutes * 60_000)]);
-      const streams = this.#streams(probe, over);
+      const streams = this.#streams(probe, over.signal);
       // A load that breaks off is the runner's own fault.
       await Promise.race([streams, load.then(() => streams)]);
       const seconds = Math.round(this.#now() / 1000);
@@ -107,7 +114,10 @@ class ChaosRun {
       if (!ended) this.#findings.hung.push(`calls that had not ended after ${CALLS_END_MS / 1000} s`);
       return seconds;
     } finally {
+      end();
       stop.abort();
+      settings.signal.removeEventListener('abort', end);
+      clearTimeout(timer);
       clearInterval(progress);
       await probe.close();
     }

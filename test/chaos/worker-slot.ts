@@ -76,16 +76,14 @@ export class WorkerSlot {
     if (!worker?.running) return;
     await worker.ready.catch(() => {}); // before it listens to signals, SIGTERM just ends it
     this.#order('SIGTERM');
-    const timeout = new AbortController();
-    const deadline = delay(SHUTDOWN_DEADLINE_MS + SHUTDOWN_GRACE_MS, 'late' as const, timeout).catch(
-      () => 'late' as const,
-    );
-    const end = await Promise.race([worker.ended, deadline]);
-    timeout.abort();
-    if (end === 'late') {
+    const patienceMs = SHUTDOWN_DEADLINE_MS + SHUTDOWN_GRACE_MS;
+    if (!(await endsWithin(worker, patienceMs, new AbortController().signal))) {
       this.crashes.push(`${this.name} did not end after SIGTERM`);
       worker.kill('SIGKILL');
-    } else if (end.code !== 0) {
+      return;
+    }
+    const end = await worker.ended;
+    if (end.code !== 0) {
       this.crashes.push(
         `${this.name} ended after SIGTERM with ${end.signal ?? `exit code ${end.code}`}: ${tail(worker)}`,
       );
@@ -104,11 +102,7 @@ export class WorkerSlot {
       this.#respawnMs = 0;
       const doomed = await this.#after(this.spawned);
       this.#ordered = true;
-      const patience = new AbortController();
-      const given = AbortSignal.any([signal, patience.signal]);
-      const late = delay(patienceMs, undefined, { signal: given }).catch(() => {});
-      const died = await Promise.race([doomed.ended.then(() => true), late.then(() => false)]);
-      patience.abort();
+      const died = await endsWithin(doomed, patienceMs, signal);
       if (!died) doomed.kill('SIGKILL');
       await doomed.ended;
       return died;
@@ -163,6 +157,19 @@ export class WorkerSlot {
       this.#next = {};
     }
   }
+}
+
+/** Aborted, it waits no longer. */
+async function endsWithin(worker: WorkerProcess, ms: number, signal: AbortSignal): Promise<boolean> {
+  const patience = new AbortController();
+  const giveUp = () => patience.abort();
+  signal.addEventListener('abort', giveUp);
+  if (signal.aborted) giveUp();
+  const late = delay(ms, undefined, { signal: patience.signal }).catch(() => {});
+  const ended = await Promise.race([worker.ended.then(() => true), late.then(() => false)]);
+  signal.removeEventListener('abort', giveUp);
+  patience.abort();
+  return ended;
 }
 
 function tail(worker: WorkerProcess): string {
