@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import pg from 'pg';
 import type { PgClient, PgPool } from '../../src/postgres/database.js';
-import type { Failpoints } from './failpoints.js';
+import type { Failpoints } from './failpoint.js';
 
 /** A COPY as `pg-copy-streams` hands it to a client. */
 type CopyStream = Writable & { readonly text: string };

@@ -41,8 +41,28 @@ interface Save {
 
 interface Removal {
   readonly called: Tick;
-  /** Never, where it failed: it may still be done, now or later. */
+  /** Never, where it failed: what was saved before that may be deleted, now or later, or not. */
   returned?: Tick;
+  /** Its place in the order of all saves is before this, so what is saved later is none of its. */
+  ended?: Tick;
+}
+
+/** Between these, a read looked at what is stored. */
+interface ReadSpan {
+  readonly called: Tick;
+  readonly returned: Tick;
+}
+
+/** What a latest read of an execution has shown, and of which of its ids it tells anything. */
+export interface Shown {
+  readonly checkpoints: readonly Acknowledged[];
+  covers(id: string): boolean;
+}
+
+/** A latest read that broke its promise, with one id. */
+export interface Misread {
+  readonly id: string;
+  readonly wrong: 'missing' | 'stale' | 'resurrected' | 'unexpected';
 }
 
 /**
@@ -54,6 +74,7 @@ interface Removal {
  */
 export class FaultOracle {
   readonly #saves = new Map<string, Save[]>();
+  readonly #idsOf = new Map<string, Set<string>>();
   readonly #removals = { id: new Map<string, Removal[]>(), execution: new Map<string, Removal[]>() };
   #now: Tick = 0;
   #acknowledged = 0;
@@ -67,6 +88,7 @@ export class FaultOracle {
     const { id, executionId, version } = checkpoint;
     const save: Save = { executionId, version, digest: digestOf(checkpoint), called: ++this.#now };
     listOf(this.#saves, id).push(save);
+    this.#idsOf.set(executionId, (this.#idsOf.get(executionId) ?? new Set()).add(id));
     const receipt = await store.save(checkpoint as Parameters<CheckpointStore['save']>[0]);
     save.acknowledged = { at: ++this.#now, sequence: receipt.sequence };
     this.#acknowledged++;
@@ -79,6 +101,19 @@ export class FaultOracle {
 
   clear(store: Pick<CheckpointStore, 'clear'>, executionId: string): Promise<void> {
     return this.#remove('execution', executionId, () => store.clear(executionId));
+  }
+
+  /** Compares what a latest read shows with what was acknowledged when it was called. Rejects as the read does. */
+  async read(executionId: string, read: () => Promise<Shown>): Promise<Misread[]> {
+    const called = ++this.#now;
+    const { checkpoints, covers } = await read();
+    const span = { called, returned: ++this.#now };
+    const shown = new Map(checkpoints.map((checkpoint) => [checkpoint.id, digestOf(checkpoint)]));
+    const ids = new Set([...(this.#idsOf.get(executionId) ?? []), ...shown.keys()]);
+    return [...ids].flatMap((id) => {
+      const wrong = covers(id) && this.#misread(id, shown.get(id), span);
+      return wrong ? { id, wrong } : [];
+    });
   }
 
   /**
@@ -108,8 +143,12 @@ export class FaultOracle {
   async #remove(scope: 'id' | 'execution', key: string, remove: () => Promise<void>): Promise<void> {
     const removal: Removal = { called: ++this.#now };
     listOf(this.#removals[scope], key).push(removal);
-    await remove();
-    removal.returned = ++this.#now;
+    try {
+      await remove();
+      removal.returned = ++this.#now;
+    } finally {
+      removal.ended = removal.returned ?? ++this.#now;
+    }
   }
 
   #judge(
@@ -129,27 +168,42 @@ export class FaultOracle {
     return newest && isOlder({ version: stored.version, sequence }, newest) ? 'stale' : undefined;
   }
 
+  #misread(id: string, digest: string | undefined, span: ReadSpan): Misread['wrong'] | undefined {
+    const saves = this.#saves.get(id) ?? [];
+    const newest = saves.filter((save) => this.#mustStay(id, save, span)).reduce(newerOf, undefined);
+    if (digest === undefined) return newest && 'missing';
+    const shown = saves.find((save) => save.digest === digest);
+    if (!shown) return 'unexpected';
+    if (this.#mustBeGone(id, shown, span)) return 'resurrected';
+    const sequence = shown.acknowledged?.sequence ?? Number.POSITIVE_INFINITY;
+    return newest && isOlder({ version: shown.version, sequence }, newest) ? 'stale' : undefined;
+  }
+
   #removalsOf(id: string, { executionId }: Save): Removal[] {
     const { id: byId, execution } = this.#removals;
     return [...(byId.get(id) ?? []), ...(execution.get(executionId) ?? [])];
   }
 
-  /** Acknowledged, and whatever was deleted had returned before it was saved. */
-  #mustStay(id: string, save: Save): boolean {
+  /** Acknowledged, and whatever was deleted had ended before it was saved; for a read, as far as it could see. */
+  #mustStay(id: string, save: Save, read: ReadSpan = AT_THE_END): boolean {
     const { called, acknowledged } = save;
-    if (!acknowledged) return false;
-    return this.#removalsOf(id, save).every(({ returned }) => returned !== undefined && returned < called);
+    if (!acknowledged || acknowledged.at > read.called) return false;
+    return this.#removalsOf(id, save).every(
+      (removal) => removal.called > read.returned || (removal.ended !== undefined && removal.ended < called),
+    );
   }
 
-  /** Acknowledged before a delete was called that has returned. */
-  #mustBeGone(id: string, save: Save): boolean {
+  /** Acknowledged before a delete was called that has returned; for a read, before that was called. */
+  #mustBeGone(id: string, save: Save, read: ReadSpan = AT_THE_END): boolean {
     const { acknowledged } = save;
     if (!acknowledged) return false;
     return this.#removalsOf(id, save).some(
-      ({ called, returned }) => returned !== undefined && acknowledged.at < called,
+      ({ called, returned }) => returned !== undefined && returned < read.called && acknowledged.at < called,
     );
   }
 }
+
+const AT_THE_END: ReadSpan = { called: Number.POSITIVE_INFINITY, returned: Number.POSITIVE_INFINITY };
 
 interface Rank {
   readonly version: number;

@@ -7,7 +7,7 @@ import { CheckpointSink } from '../../src/writer/checkpoint-sink.js';
 import type { StagedRecords, WriteRecord } from '../../src/writer/sink.js';
 import { runWorker } from '../../workers/checkpoint-worker.js';
 import { FailingPool } from './failing-pool.js';
-import { type FailpointName, type FailpointPlan, Failpoints } from './failpoints.js';
+import { type FailpointName, type FailpointPlan, Failpoints } from './failpoint.js';
 
 /** The only argument of this program, as JSON. */
 export interface WorkerSetup {

@@ -1,0 +1,115 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { QueuedCheckpointStore } from '../../src/index.js';
+import type { FaultOracle } from '../faults/oracle.js';
+import { type Arena, QUEUE, SCHEMA } from './arena.js';
+
+const DEADLINE_MS = 60_000;
+const RETRY_MS = 50;
+const LOOK_MS = 50;
+const ENQUEUE_TIMEOUT_MS = 2000;
+/** Chunks whose jobs are looked for at once. */
+const PAGE = 1000;
+
+/** Milliseconds; undefined where it took longer than a minute. */
+export interface Recovery {
+  /** Until a save that was called then was committed. */
+  readonly commitMs: number | undefined;
+  /** Until all was committed that was acknowledged before. */
+  readonly backlogMs: number | undefined;
+}
+
+/** Finds out how soon commits go on, past all proxies. */
+export class RecoveryProbe {
+  readonly #store: QueuedCheckpointStore;
+  readonly #executionId = `probe-${randomUUID()}`;
+  #probes = 0;
+
+  constructor(
+    private readonly arena: Arena,
+    private readonly oracle: FaultOracle,
+  ) {
+    this.#store = new QueuedCheckpointStore({
+      redis: arena.redis.url,
+      postgres: arena.postgresUrl,
+      schema: SCHEMA,
+      queue: QUEUE,
+      enqueueTimeoutMs: ENQUEUE_TIMEOUT_MS,
+    });
+  }
+
+  async measure(): Promise<Recovery> {
+    const [commitMs, backlogMs] = await Promise.all([
+      within((expired) => this.#commit(expired)),
+      within((expired) => this.#backlog(expired)),
+    ]);
+    return { commitMs, backlogMs };
+  }
+
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+
+  async #commit(expired: AbortSignal): Promise<void> {
+    while (!expired.aborted) {
+      try {
+        const receipt = await this.oracle.save(this.#store, this.#checkpoint());
+        await receipt.committed();
+        return;
+      } catch {
+        await delay(RETRY_MS);
+      }
+    }
+  }
+
+  /** Counts jobs, not chunks: what a killed producer left of one it never added is nobody's backlog. */
+  async #backlog(expired: AbortSignal): Promise<void> {
+    const { client, keys } = this.arena;
+    const [seconds, microseconds] = await client.time();
+    const now = Number(seconds) * 1e6 + Number(microseconds);
+    while (!expired.aborted) {
+      const jobIds = await client.zrangebyscore(keys.chunks, '-inf', now, 'LIMIT', 0, PAGE);
+      const pipeline = client.pipeline();
+      for (const jobId of jobIds) pipeline.exists(keys.jobPrefix + jobId);
+      const found = ((await pipeline.exec()) ?? []).filter(
+        ([error, exists]) => error !== null || exists === 1,
+      );
+      if (found.length === 0 && jobIds.length < PAGE) return;
+      await delay(LOOK_MS);
+    }
+  }
+
+  #checkpoint() {
+    const number = ++this.#probes;
+    return {
+      id: `${this.#executionId}/${number}`,
+      executionId: this.#executionId,
+      nodeName: 'probe',
+      state: { token: randomUUID() },
+      metadata: null,
+      timestamp: new Date(1_700_000_000_000 + number),
+      version: 1,
+    };
+  }
+}
+
+/** How long the work took; undefined if it came to no end in time, in which it ends then. */
+async function within(work: (expired: AbortSignal) => Promise<void>): Promise<number | undefined> {
+  const began = performance.now();
+  const expiry = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const expired = new Promise<'expired'>((resolve) => {
+    timer = setTimeout(() => {
+      expiry.abort();
+      resolve('expired');
+    }, DEADLINE_MS);
+  });
+  try {
+    const working = work(expiry.signal).then(() => 'done' as const);
+    working.catch(() => {}); // told by the race, or expired before
+    const end = await Promise.race([working, expired]);
+    return end === 'done' ? performance.now() - began : undefined;
+  } finally {
+    clearTimeout(timer);
+  }
+}
