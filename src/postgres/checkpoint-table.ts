@@ -168,7 +168,8 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
         wanted AS MATERIALIZED (
           SELECT r.scope, r.key, r.fence AS drawn, greatest(coalesce(r.fence, ${clock}), CASE r.scope
               WHEN 'checkpoint' THEN (SELECT t.write_seq FROM ${checkpoints} t WHERE t.id = r.key)
-              ELSE (SELECT max(t.write_seq) FROM ${checkpoints} t WHERE t.execution_id = r.key) END) AS fence
+              ELSE (SELECT t.write_seq FROM ${checkpoints} t WHERE t.execution_id = r.key
+                ORDER BY t.write_seq DESC LIMIT 1) END) AS fence
             FROM unnest($1::text[], $2::text[], $3::bigint[]) AS r (scope, key, fence), unflushed),
         buried AS (
           INSERT INTO ${tombstones} AS d (scope, key, fence, settled, xid)
