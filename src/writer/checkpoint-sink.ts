@@ -3,7 +3,6 @@ import { DatabaseError } from '../errors.js';
 import {
   type CheckpointTableSql,
   checkpointTableSql,
-  type Safeguards,
   STAGING_COLUMNS,
 } from '../postgres/checkpoint-table.js';
 import {
@@ -15,6 +14,7 @@ import {
 } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
 import { type Buried, Removal } from '../postgres/removal.js';
+import type { Safeguards } from '../postgres/safeguards.js';
 import { migrate } from '../postgres/schema.js';
 import { identifyRow, namesOfRow } from './checkpoint-row.js';
 import {

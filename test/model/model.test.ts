@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { SAFEGUARDS, type Safeguards } from '../../src/postgres/checkpoint-table.js';
 import { tableNames } from '../../src/postgres/identifiers.js';
+import { SAFEGUARDS, type Safeguards } from '../../src/postgres/safeguards.js';
 import { CheckpointSink } from '../../src/writer/checkpoint-sink.js';
 import { services } from '../services.js';
 import { check, reportOf } from './check.js';

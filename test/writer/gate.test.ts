@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { QueuedCheckpointStore } from '../../src/index.js';
-import { SAFEGUARDS } from '../../src/postgres/checkpoint-table.js';
 import { tableNames } from '../../src/postgres/identifiers.js';
+import { SAFEGUARDS } from '../../src/postgres/safeguards.js';
 import { CheckpointSink } from '../../src/writer/checkpoint-sink.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { type Place, startWriter, testPlace, testStore } from '../store/place.js';
