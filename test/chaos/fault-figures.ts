@@ -14,7 +14,7 @@ export interface FaultFigures {
   readonly commitMs: Quantiles;
   /** Until all was committed that was acknowledged before. */
   readonly backlogMs: Quantiles;
-  /** Where no other fault was made before it was over: those of other streams are in the others. */
+  /** Where no other fault, or recovery from one, was under way meanwhile. */
   readonly commitAloneMs: Quantiles;
 }
 
@@ -49,6 +49,6 @@ function isAlone(record: FaultRecord, all: readonly FaultRecord[]): boolean {
   const until = record.recovered ?? Number.POSITIVE_INFINITY;
   return all.every(
     (other) =>
-      other === record || other.began > until || (other.ended ?? Number.POSITIVE_INFINITY) < record.began,
+      other === record || other.began > until || (other.recovered ?? Number.POSITIVE_INFINITY) < record.began,
   );
 }

@@ -15,9 +15,9 @@ function say(message: string): void {
   process.stderr.write(`${seconds} s  ${message}\n`);
 }
 
-async function chaos({ minutes, seed, jsonFile }: ChaosOptions, signal: AbortSignal): Promise<void> {
-  say(`seed ${seed}`);
-  const report = await runChaos({ minutes, seed, signal, onProgress: say });
+async function chaos({ jsonFile, ...options }: ChaosOptions, signal: AbortSignal): Promise<void> {
+  say(`seed ${options.seed}`);
+  const report = await runChaos({ ...options, signal, onProgress: say });
   const file = jsonFile ?? defaultFile(report.startedAt);
   await mkdir(dirname(file), { recursive: true });
   await writeFile(file, `${JSON.stringify(report, null, 2)}\n`);

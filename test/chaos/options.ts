@@ -5,6 +5,7 @@ export const USAGE = `npm run chaos -- [options]
   --minutes N   how long faults are made, 0.1 to 1440 (default 10); draining and the checks come on top
   --seed N      of the faults and of the load (default: another one each time)
   --json FILE   where the report goes (default: test/chaos/results/)
+  --no-replays  replay no dead letters while faults are made
   --help
 
 Starts a PostgreSQL, a Redis, four workers and two producers of its own, and makes faults of all kinds. Then it checks what
@@ -21,17 +22,19 @@ export interface ChaosOptions {
   readonly seed: number;
   /** Undefined: the default place. */
   readonly jsonFile: string | undefined;
+  readonly replays: boolean;
 }
 
 /** Undefined if help was asked for. @throws UsageError */
 export function readOptions(args: string[]): ChaosOptions | undefined {
-  const { help, minutes, seed, json } = parse(args);
+  const { help, minutes, seed, json, 'no-replays': noReplays = false } = parse(args);
   if (help) return undefined;
   if (json === '') throw new UsageError('--json: must be a file');
   return {
     minutes: numberOf('--minutes', minutes ?? String(DEFAULT_MINUTES), 0.1, 1440),
     seed: seed === undefined ? Math.floor(Math.random() * MAX_SEED) : seedOf(seed),
     jsonFile: json,
+    replays: !noReplays,
   };
 }
 
@@ -43,6 +46,7 @@ function parse(args: string[]) {
         minutes: { type: 'string' },
         seed: { type: 'string' },
         json: { type: 'string' },
+        'no-replays': { type: 'boolean' },
         help: { type: 'boolean' },
       },
     }).values;

@@ -2,6 +2,7 @@ import { RemoteError } from './remote-store.js';
 
 /** A dead letter as far as it counts here. */
 export interface FoundLetter {
+  readonly deadLetterId: string;
   readonly id: string;
   readonly sequence: number;
   readonly sqlState: string | null;
@@ -34,20 +35,22 @@ export class PoisonLedger {
 
   judge(letters: readonly FoundLetter[]): PoisonVerdict {
     const verdict: PoisonVerdict = { expected: 0, found: 0, missing: [], duplicates: [], unexpected: [] };
-    const counts = new Map<string, number>();
-    for (const { id, sequence, sqlState } of letters) {
+    const lettersOf = new Map<string, string[]>();
+    for (const { deadLetterId, id, sequence, sqlState } of letters) {
       const acknowledged = this.#sequences.get(id) ?? sequence;
       if (!this.#sequences.has(id) || acknowledged !== sequence || sqlState !== CHECK_VIOLATION) {
         verdict.unexpected.push(`${id} (sequence ${sequence}, ${sqlState ?? 'no SQLSTATE'})`);
       }
-      counts.set(id, (counts.get(id) ?? 0) + 1);
+      lettersOf.set(id, [...(lettersOf.get(id) ?? []), deadLetterId]);
     }
-    verdict.found = counts.size;
-    verdict.duplicates = [...counts].filter(([, count]) => count > 1).map(([id]) => id);
+    verdict.found = lettersOf.size;
+    verdict.duplicates = [...lettersOf]
+      .filter(([, ids]) => ids.length > 1)
+      .map(([id, ids]) => `${id} is kept as ${ids.join(' and ')}`);
     for (const [id, sequence] of this.#sequences) {
       if (sequence === undefined) continue;
       verdict.expected++;
-      if (!counts.has(id)) verdict.missing.push(id);
+      if (!lettersOf.has(id)) verdict.missing.push(id);
     }
     return verdict;
   }

@@ -24,6 +24,8 @@ import { Watch } from './watch.js';
 export interface ChaosSettings {
   readonly minutes: number;
   readonly seed: number;
+  /** Whether some dead letters are replayed, and refused again, meanwhile. */
+  readonly replays: boolean;
   readonly onProgress: (message: string) => void;
   /** Aborted, no more faults are made, and the checks begin. */
   readonly signal: AbortSignal;
@@ -110,8 +112,7 @@ class ChaosRun {
       const seconds = Math.round(this.#now() / 1000);
       settings.onProgress('no more faults');
       stop.abort();
-      const ended = await Promise.race([load.then(() => true), delay(CALLS_END_MS, false)]);
-      if (!ended) this.#findings.hung.push(`calls that had not ended after ${CALLS_END_MS / 1000} s`);
+      await this.#endOf(load);
       return seconds;
     } finally {
       end();
@@ -121,6 +122,15 @@ class ChaosRun {
       clearInterval(progress);
       await probe.close();
     }
+  }
+
+  /** Waits for calls that are under way, but not for ever. */
+  async #endOf(load: Promise<void>): Promise<void> {
+    const patience = new AbortController();
+    const late = delay(CALLS_END_MS, true, { signal: patience.signal }).catch(() => false);
+    if (await Promise.race([load.then(() => false), late]))
+      this.#findings.hung.push(`calls that had not ended after ${CALLS_END_MS / 1000} s`);
+    patience.abort();
   }
 
   async #load(signal: AbortSignal): Promise<void> {
@@ -135,8 +145,9 @@ class ChaosRun {
     const pairs = Array.from({ length: PAIRS }, (_, index) =>
       runPair(new Chance(settings.seed, `pair ${index}`), world),
     );
-    const replays = runReplays(arena, new Chance(settings.seed, 'replays'), this.#tally, signal);
-    await Promise.all([...pairs, replays]);
+    const replays = new Chance(settings.seed, 'replays');
+    const replaying = settings.replays ? [runReplays(arena, replays, this.#tally, signal)] : [];
+    await Promise.all([...pairs, ...replaying]);
   }
 
   /** Servers, network and processes fail at the same time, each on its own. */

@@ -6,6 +6,7 @@ import { type LeftoverReport, leftovers, sweepNow } from './leftovers.js';
 import type { PoisonLedger } from './poison.js';
 import type { Findings } from './promises.js';
 
+const ALL = Number.MAX_SAFE_INTEGER;
 const DRAIN_MS = 180_000;
 
 export interface Checked {
@@ -41,11 +42,11 @@ export async function verify(
     await failedJobs(arena, findings);
 
     onProgress('comparing what is stored');
-    const found = await letters.list();
+    const found = await letters.list({ limit: ALL });
     const dead = poison.judge(found);
     findings.deadLettersMissing.push(...dead.missing);
     findings.deadLettersUnexpected.push(...dead.unexpected);
-    findings.duplicates.push(...dead.duplicates.map((id) => `dead letter of ${id}`));
+    findings.duplicates.push(...dead.duplicates);
     const { lost, stale, resurrected, unexpected } = await oracle.verify(place, {
       deadLetters: found.map(({ id }) => id),
     });

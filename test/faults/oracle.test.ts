@@ -1,4 +1,4 @@
-import { expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { PostgresCheckpointStore } from '../../src/index.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { type Place, testPlace } from '../store/place.js';
@@ -118,4 +118,75 @@ it('makes no reproach of what failed or was under way: done or not, both are rig
   const notDone = { delete: async () => Promise.reject(new Error('refused')) };
   await expect(oracle.delete(notDone, kept.id)).rejects.toThrow('refused');
   expect(await oracle.verify(place)).toEqual({ acknowledged: 3, ...NOTHING_WRONG });
+});
+
+it('holds a save that came after a failed delete against who does not show it', async () => {
+  const { place, store, oracle } = await openStore();
+  const checkpoint = whole();
+  await oracle.save(store, checkpoint);
+  await expect(oracle.delete(failing(store), checkpoint.id)).rejects.toThrow('lost');
+  await oracle.save(store, { ...checkpoint, state: { saved: 'later' } });
+  expect(await oracle.verify(place)).toMatchObject(NOTHING_WRONG);
+  await place.pool.query(`DELETE FROM ${place.schema}.checkpoints`);
+  expect((await oracle.verify(place)).lost).toEqual([checkpoint.id]);
+});
+
+describe('of a latest read', () => {
+  const everything = (...checkpoints: WholeCheckpoint[]) => ({ checkpoints, covers: () => true });
+
+  async function saved(fields: Partial<WholeCheckpoint> = {}) {
+    const { store, oracle } = await openStore();
+    const checkpoint = whole({ version: 2, ...fields });
+    await oracle.save(store, checkpoint);
+    const { executionId } = checkpoint;
+    const misreads = (...shown: WholeCheckpoint[]) =>
+      oracle.read(executionId, async () => everything(...shown));
+    return { store, oracle, checkpoint, executionId, misreads };
+  }
+
+  it('it takes what was acknowledged before', async () => {
+    const { misreads, checkpoint } = await saved();
+    expect(await misreads(checkpoint)).toEqual([]);
+  });
+
+  it('it names what is missing, unless the read tells nothing of it', async () => {
+    const { oracle, misreads, checkpoint, executionId } = await saved();
+    expect(await misreads()).toEqual([{ id: checkpoint.id, wrong: 'missing' }]);
+    const ofOthers = async () => ({ checkpoints: [], covers: () => false });
+    expect(await oracle.read(executionId, ofOthers)).toEqual([]);
+  });
+
+  it('it names what is older than what was acknowledged, by version and then by sequence', async () => {
+    const { store, oracle, misreads, checkpoint } = await saved();
+    const [again, higher] = [
+      { ...checkpoint, state: { again: true } },
+      { ...checkpoint, version: 3, state: { higher: true } },
+    ];
+    await oracle.save(store, again);
+    expect(await misreads(checkpoint)).toEqual([{ id: checkpoint.id, wrong: 'stale' }]);
+    await oracle.save(store, higher);
+    expect(await misreads(again)).toEqual([{ id: checkpoint.id, wrong: 'stale' }]);
+    expect(await misreads(higher)).toEqual([]);
+  });
+
+  it('it names what was deleted before, and what nobody saved', async () => {
+    const { store, oracle, misreads, checkpoint } = await saved();
+    await oracle.delete(store, checkpoint.id);
+    expect(await misreads()).toEqual([]);
+    expect(await misreads(checkpoint)).toEqual([{ id: checkpoint.id, wrong: 'resurrected' }]);
+    const stranger = { ...checkpoint, state: { stranger: true } };
+    expect(await misreads(stranger)).toEqual([{ id: checkpoint.id, wrong: 'unexpected' }]);
+  });
+
+  it('it makes no reproach of what was saved, or deleted, while it was under way', async () => {
+    const { store, oracle, checkpoint, executionId } = await saved();
+    const newer = { ...checkpoint, version: 3, state: { newer: true } };
+    const during = (work: () => Promise<unknown>, ...shown: WholeCheckpoint[]) =>
+      oracle.read(executionId, async () => {
+        await work();
+        return everything(...shown);
+      });
+    expect(await during(() => oracle.save(store, newer), checkpoint)).toEqual([]);
+    expect(await during(() => oracle.delete(store, newer.id), newer)).toEqual([]);
+  });
 });
