@@ -2,7 +2,7 @@ import { Queue } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
 import { deadLetterIdOf, type EncodableRecord, encodeChunk, parseDeadLetterId } from '../chunk.js';
 import type { DeadLetterJob, DeadLetterRecord } from './dead-letter-job.js';
-import { removeDeadLetters } from './dead-letter-scripts.js';
+import { removeDeadLetters, settleDeadLetter } from './dead-letter-scripts.js';
 import { jobOptions } from './job-options.js';
 import { deadLetterKeys, marksOf, type QueueKeys } from './queue-keys.js';
 import { reserve } from './sequence.js';
@@ -24,6 +24,7 @@ const PAGE = 1000;
  */
 export class DeadLetterQueue {
   readonly #keys: QueueKeys;
+  readonly #ofQueue: QueueKeys;
   #queue: Queue<DeadLetterJob> | undefined;
 
   constructor(
@@ -32,18 +33,22 @@ export class DeadLetterQueue {
     private readonly onError: (error: unknown) => void,
   ) {
     this.#keys = deadLetterKeys(keys);
+    this.#ofQueue = keys;
   }
 
   get keys(): QueueKeys {
     return this.#keys;
   }
 
-  /** Keeps a record. Keeping it again, after a crash or a lost reply, makes no second one. @returns its dead-letter id */
-  async add(job: DeadLetterJob, record: EncodableRecord): Promise<string> {
+  /**
+   * Keeps a record. Keeping it again, after a crash or a lost reply, makes no second one.
+   * @returns its dead-letter id; undefined if the record has been replayed since, and so is kept elsewhere
+   */
+  async add(job: DeadLetterJob, record: EncodableRecord): Promise<string | undefined> {
     const { sequence, replays, executionId } = job;
     const deadLetterId = deadLetterIdOf(sequence, replays);
     const payload = encodeChunk([executionId], [record]);
-    do {
+    for (;;) {
       await reserve(
         this.client,
         this.#keys,
@@ -53,16 +58,16 @@ export class DeadLetterQueue {
       const known = await this.queue.getJob(deadLetterId);
       if (known) await known.updateData({ ...job, firstFailedAt: known.data.firstFailedAt });
       else await this.queue.add('dead-letter', job, { ...jobOptions(deadLetterId), priority: PRIORITY });
-      // A Redis that restarted in between, or a removal, may have left one without the other.
-    } while (!(await this.has(deadLetterId)));
-    return deadLetterId;
+      const settled = await settleDeadLetter(this.client, this.#ofQueue, job);
+      if (settled !== 'incomplete') return settled === 'kept' ? deadLetterId : undefined;
+      // A Redis that restarted in between, or a removal, has left one without the other.
+    }
   }
 
-  /** Keeps what was kept before. One that is there stays as it is. @returns whether it was not */
+  /** Keeps what was kept before. One that is there, or has been replayed, stays as it is. @returns whether it was not there */
   async restore(job: DeadLetterJob, record: EncodableRecord): Promise<boolean> {
     if (await this.has(deadLetterIdOf(job.sequence, job.replays))) return false;
-    await this.add(job, record);
-    return true;
+    return (await this.add(job, record)) !== undefined;
   }
 
   /** Whether it is there with its payload. */

@@ -32,6 +32,34 @@ const REMOVE = new Script(`${REMOVE_LETTER}
   end
   return removed`);
 
+/**
+ * Of one record, only what was made last is kept: a job that runs again after its dead letter was replayed must not bring that
+ * back, and a replay that broke off before its last step must not leave the old one beside the new. Newer than the dead
+ * letter that was just added is a job that has the record, or the dead letter that this one became.
+ */
+const SETTLE = new Script(`${REMOVE_LETTER}
+  local job_prefix, payload_prefix, dead_prefix, dead_payload_prefix = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+  local sequence, replays, mark_prefix = ARGV[5], tonumber(ARGV[6]), ARGV[7]
+  local function replays_of(id) return tonumber(string.match(id, '^%a%-%d+%-(%d+)$') or 0) end
+  local function whole(prefix, payloads, id) return redis.call('EXISTS', prefix .. id, payloads .. id) == 2 end
+  local kept, newer = false, false
+  for _, id in ipairs(redis.call('ZRANGE', KEYS[3], sequence, sequence, 'BYSCORE')) do
+    newer = newer or (replays_of(id) > replays and whole(job_prefix, payload_prefix, id))
+  end
+  local letters = redis.call('ZRANGE', KEYS[1], sequence, sequence, 'BYSCORE')
+  for _, id in ipairs(letters) do
+    local there = whole(dead_prefix, dead_payload_prefix, id)
+    kept = kept or (replays_of(id) == replays and there)
+    newer = newer or (replays_of(id) > replays and there)
+  end
+  if not kept and not newer then return 'incomplete' end
+  for _, id in ipairs(letters) do
+    if replays_of(id) < replays or (newer and replays_of(id) == replays) then
+      remove_letter(dead_prefix, dead_payload_prefix, KEYS[1], KEYS[2], id, mark_prefix .. id)
+    end
+  end
+  return newer and 'newer' or 'kept'`);
+
 /** In the hash of a dead letter's job: whose replay of it was the last to begin. */
 const REPLAY_FIELD = 'ckpt-replay';
 
@@ -73,10 +101,11 @@ const PREPARE = new Script(`
  */
 const CONFIRM = new Script(`${REMOVE_LETTER}
   local job_prefix, payload_prefix, dead_prefix, dead_payload_prefix = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-  local job, letter, mark, token = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+  local job, letter, mark, token, next_letter = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
   local queued = redis.call('EXISTS', job_prefix .. job) == 1
   local readable = redis.call('EXISTS', payload_prefix .. job) == 1
   if redis.call('EXISTS', dead_prefix .. letter) == 0 then
+    if redis.call('EXISTS', dead_prefix .. next_letter) == 1 then return 'removed' end
     return queued and not readable and 'stray' or 'gone'
   end
   if redis.call('HGET', dead_prefix .. letter, '${REPLAY_FIELD}') ~= token then return 'unsettled' end
@@ -109,6 +138,28 @@ export async function removeDeadLetters(
     removed += Number(reply);
   }
   return removed;
+}
+
+/**
+ * - `kept`: it is there, and no older one of the same record.
+ * - `newer`: it is not, because the record has been replayed since.
+ * - `incomplete`: its job or its payload is missing.
+ */
+export type Settled = 'kept' | 'newer' | 'incomplete';
+
+/** After a dead letter was added. @param keys of the queue */
+export async function settleDeadLetter(
+  client: Redis | Cluster,
+  keys: QueueKeys,
+  { sequence, replays, executionId }: DeadLetterJob,
+): Promise<Settled> {
+  const dead = deadLetterKeys(keys);
+  const reply = await SETTLE.run(
+    client,
+    [dead.chunks, dead.marks, keys.chunks],
+    [...prefixes(keys, dead), sequence, replays, markOf(executionId, '')],
+  );
+  return reply as Settled;
 }
 
 /** One replay of one dead letter, from its first step to its last. */
@@ -167,7 +218,7 @@ export async function prepareReplay(
 }
 
 /**
- * - `removed`: the job is there, or was and has ended, and the dead letter is gone.
+ * - `removed`: the job is there, or was and has ended, and the dead letter is gone, or has become the next one.
  * - `gone`: another replay, or a purge, has removed it.
  * - `stray`: as `gone`, and the job came after all was over and has no payload.
  * - `failed`: the job came between two replays, without a payload, and a worker has put it aside.
@@ -186,7 +237,14 @@ export async function confirmReplay(
   const reply = await CONFIRM.run(
     client,
     [dead.chunks, dead.marks, keys.failed, keys.chunks],
-    [...prefixes(keys, dead), jobId, letter, markOf(job.executionId, letter), token],
+    [
+      ...prefixes(keys, dead),
+      jobId,
+      letter,
+      markOf(job.executionId, letter),
+      token,
+      deadLetterIdOf(job.sequence, job.replays + 1),
+    ],
   );
   return reply as Confirmed;
 }

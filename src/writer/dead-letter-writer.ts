@@ -80,6 +80,7 @@ export class DeadLetterWriter {
       worker: WORKER,
     };
     const deadLetterId = await this.queue.add(job, encodable(executionId, record.body));
+    if (deadLetterId === undefined) return;
     this.logger.error(
       { deadLetterId, id, executionId, sqlState: error.sqlState, reason: error.message },
       'a record can never be written; it is kept among the dead letters',

@@ -68,16 +68,29 @@ describe('a dead letter', () => {
 });
 
 describe('the list', () => {
-  it('pages through 2,000, of three replays each tenth, in the order of sequence and replays', async () => {
+  it('keeps of one record what was replayed most often', async () => {
+    const place = await poisonablePlace();
+    const letters = testLetters(place);
+    for (const [replays, imported] of [
+      [2, 1],
+      [0, 0],
+      [10, 1],
+      [9, 0],
+    ] as const) {
+      expect(await letters.import([forgedLine(place, { replays })])).toMatchObject({ imported });
+    }
+    expect((await letters.list()).map(({ deadLetterId }) => deadLetterId)).toEqual(['d-1-10']);
+  });
+
+  it('pages through 2,000 in the order of their sequences', async () => {
     const place = await poisonablePlace();
     const letters = testLetters(place);
     const expected: string[] = [];
     const lines = [];
-    for (let sequence = 1; expected.length < 2000; sequence++) {
-      for (const replays of sequence % 10 === 0 ? [0, 2, 10, 11] : [sequence % 3]) {
-        expected.push(replays === 0 ? `d-${sequence}` : `d-${sequence}-${replays}`);
-        lines.push(forgedLine(place, { sequence, replays, executionId: `e${sequence % 2}` }));
-      }
+    for (let sequence = 1; sequence <= 2000; sequence++) {
+      const replays = sequence % 3;
+      expected.push(replays === 0 ? `d-${sequence}` : `d-${sequence}-${replays}`);
+      lines.push(forgedLine(place, { sequence, replays, executionId: `e${sequence % 2}` }));
     }
     expect(await letters.import(lines.reverse())).toEqual({ imported: expected.length, existing: 0 });
     expect(await letters.count()).toBe(expected.length);
@@ -98,13 +111,6 @@ describe('the list', () => {
     const odd = expected.filter((id) => Number(id.split('-')[1]) % 2 === 1);
     expect(await pagedBy(300, { executionId: 'e1' })).toEqual(odd);
     expect(await letters.count({ executionId: 'e1' })).toBe(odd.length);
-
-    const ofTen = ['d-10', 'd-10-2', 'd-10-10', 'd-10-11'];
-    expect(expected.filter((id) => /^d-10(-|$)/.test(id))).toEqual(ofTen);
-    for (const [index, after] of ofTen.entries()) {
-      const [next] = await letters.list({ after, limit: 1 });
-      expect(next?.deadLetterId).toBe(ofTen[index + 1] ?? `d-11-2`);
-    }
   });
 
   it('goes on behind a dead letter that is gone meanwhile', async () => {
