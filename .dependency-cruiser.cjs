@@ -3,6 +3,7 @@ const LAYERS = [
   'src/cli',
   'workers',
   'src/index',
+  'src/doctor',
   'src/dead-letters',
   'src/store',
   'src/producer',

@@ -7,6 +7,7 @@ import { registerConfig } from './commands/config.js';
 import { registerDead } from './commands/dead/index.js';
 import { registerDelete } from './commands/delete.js';
 import { registerDemo } from './commands/demo.js';
+import { registerDoctor } from './commands/doctor.js';
 import { registerInit } from './commands/init.js';
 import { registerLatest } from './commands/latest.js';
 import { registerList } from './commands/list.js';
@@ -27,9 +28,10 @@ Examples:
   ckpt save checkpoints.jsonl --wait           save a file of JSON lines
   ckpt latest run-1 --consistency latest       where to resume, with all that was acknowledged
   ckpt stats --watch                           queue, lag and rates
+  ckpt doctor                                  what is wrong or will be, and what to do
   ckpt dead list                               what PostgreSQL refuses; "ckpt dead --help" says what to do
 
-Exit code: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted.`;
+Exit code: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted; of doctor: 1 warnings, 2 errors.`;
 
 const USAGE_EXIT_CODE = 2;
 /** Known before the arguments are parsed, for the errors of parsing them. */
@@ -54,6 +56,7 @@ function buildProgram(): Command {
     registerClear,
     registerDead,
     registerStats,
+    registerDoctor,
     registerConfig,
   ];
   for (const register of registrations) register(program);

@@ -20,9 +20,11 @@ export interface QueueKeys extends QueueName {
   readonly marks: string;
   /** Hash: records committed, superseded, deleted, and batches, since the queue was made. */
   readonly counters: string;
-  /** BullMQ's list of waiting jobs and set of failed ones. */
+  /** BullMQ's lists of waiting jobs and of those in a worker's hands, its set of failed ones, and what it keeps of the queue. */
   readonly waiting: string;
+  readonly active: string;
   readonly failed: string;
+  readonly meta: string;
   /** Before a job id: BullMQ's job hash, and the chunk beside it. */
   readonly jobPrefix: string;
   readonly payloadPrefix: string;
@@ -67,7 +69,9 @@ function keysOf(queue: string, prefix: string): QueueKeys {
     marks: `${base}ckpt-marks`,
     counters: `${base}ckpt-counters`,
     waiting: `${base}wait`,
+    active: `${base}active`,
     failed: `${base}failed`,
+    meta: `${base}meta`,
     jobPrefix: base,
     payloadPrefix: `${base}ckpt-payload-`,
     deathsPrefix: `${base}ckpt-deaths-`,
