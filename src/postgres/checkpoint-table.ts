@@ -2,11 +2,10 @@ import { MIN_TIMESTAMP, type SerializedCheckpoint } from '../checkpoint.js';
 import type { TextRow } from './database.js';
 import type { TableNames } from './identifiers.js';
 import { SAFEGUARDS } from './safeguards.js';
+import { CLOCK, type TombstoneSql, tombstoneSql, UNSEEN } from './tombstones.js';
 
 /** All SQL on the checkpoint table and its tombstones. Names are quoted identifiers; every value is a parameter or COPY. */
-export interface CheckpointTableSql {
-  /** Sent with BEGIN of a batch: the staging table of this session, and the horizon of what it can see from now on. */
-  readonly openBatch: string;
+export interface CheckpointTableSql extends Omit<TombstoneSql, 'lockBatch'> {
   readonly copy: string;
   /** $1: the round. Stores the staged records of that round that are newer than what is stored and under no tombstone. */
   readonly merge: string;
@@ -17,19 +16,8 @@ export interface CheckpointTableSql {
    * its rows whose tombstone came behind the horizon.
    */
   readonly lastLook: string;
-  /**
-   * $1 scopes, $2 keys, $3 fences from Redis, or null for one from this server's clock, above all that is stored. Leaves tombstones
-   * and returns them; where something stored is above a fence from Redis, it leaves none and returns the fence that is needed.
-   */
-  readonly bury: string;
-  /** Waits until every batch that is about to commit now has ended. A statement of its own, in no transaction. */
-  readonly awaitBatches: string;
   /** $1 keys, $2 fences, of tombstones of one scope: deletes what is under them, and notes that it is done. */
   readonly removeBuried: Readonly<Record<Scope, string>>;
-  /** Tombstones whose rows may still be there, because whoever left them did not come to the end of it. */
-  readonly unsettled: string;
-  /** $1 days, $2 sequence or null, $3 most: removes tombstones that are older than both, and returns how many. */
-  readonly expireTombstones: string;
   /** $1 to $7: columns as arrays, $8: places in the batch, $9: sequence must be above. Returns id, sequence, stored. */
   readonly upsertNow: string;
   /** $1 to $7: columns, $8: sequence from Redis, or null for this server's clock, $9: it must be above. Writes if nothing or version 0 is stored. Returns the sequence written. */
@@ -48,16 +36,6 @@ export interface CheckpointTableSql {
 
 /** What a delete covers: one checkpoint by its id, or all of an execution. */
 export type Scope = 'checkpoint' | 'execution';
-
-/** Tombstones with a transaction id from here on may be such that a batch did not see when it began. */
-const HORIZON = 'checkpoint_queue.horizon';
-/** A client that froze in the middle of a batch must not hold up deletes for longer. */
-const BATCH_IDLE_LIMIT = '30s';
-/** A rival that holds a row, and a statement that takes for ever, must not hold the other rows of the batch for longer. */
-const BATCH_LOCK_LIMIT = '10s';
-const BATCH_STATEMENT_LIMIT = '30s';
-/** How long a delete waits for one batch that was in flight before it. */
-const AWAIT_BATCH_LIMIT = '10s';
 
 /** The staging columns in the order in which COPY sends them. */
 export const STAGING_COLUMNS = [
@@ -82,7 +60,6 @@ const POSITION_DESC = 'timestamp DESC, version DESC, write_seq DESC, id COLLATE 
 
 export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUARDS): CheckpointTableSql {
   const { checkpoints, tombstones, staging } = names;
-  const lockClass = batchLockClass(names);
   const tombstoned = `(
     EXISTS (SELECT FROM ${tombstones} d WHERE d.scope = 'checkpoint' AND d.key = s.id AND d.fence >= s.write_seq)
     OR EXISTS (SELECT FROM ${tombstones} d WHERE d.scope = 'execution' AND d.key = s.execution_id AND d.fence >= s.write_seq))`;
@@ -90,8 +67,6 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
     .filter((column) => column !== 'id')
     .map((column) => `${column} = excluded.${column}`)
     .join(', ');
-  const clock = '(extract(epoch FROM clock_timestamp()) * 1000000)::bigint';
-
   const assignNow = assign.replace(
     'write_seq = excluded.write_seq',
     'write_seq = greatest(excluded.write_seq, t.write_seq + 1)',
@@ -101,16 +76,11 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
     `(d.scope = 'checkpoint' AND d.key = ${id} OR d.scope = 'execution' AND d.key = ${execution})`;
   const highest = (value: string, id: string, execution: string) =>
     `(SELECT max(${value}) FROM ${tombstones} d WHERE ${covers(id, execution)})`;
-  const givenSequence = `greatest(coalesce($8::bigint, ${clock}), $9::bigint + 1, ${highest('d.fence', '$1', '$2')} + 1)`;
-  // Not max(): that takes a millisecond longer to plan.
-  const newestOf = (execution: string) =>
-    `(SELECT t.write_seq FROM ${checkpoints} t WHERE t.execution_id = ${execution} ORDER BY t.write_seq DESC LIMIT 1)`;
+  const givenSequence = `greatest(coalesce($8::bigint, ${CLOCK}), $9::bigint + 1, ${highest('d.fence', '$1', '$2')} + 1)`;
   // Between its tombstone and the removal of the rows by a delete they count as gone, for who reads and for who writes.
   const gone = `EXISTS (
         SELECT FROM ${tombstones} d
          WHERE NOT d.settled AND d.fence >= t.write_seq AND ${covers('t.id', 't.execution_id')})`;
-
-  const unseen = `d.xid >= current_setting('${HORIZON}')::xid8`;
 
   // Rows are locked in the order in which batches lock them, tombstones by their keys: otherwise they would deadlock. Where a later
   // delete has raised the fence, the rest is its business; the row is written all the same, so that this commit is flushed.
@@ -125,14 +95,20 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
     UPDATE ${tombstones} d SET settled = d.settled OR d.fence = b.fence FROM buried b
      WHERE d.scope = '${scope}' AND d.key = b.key`;
 
+  const { lockBatch, openBatch, ...ofTombstones } = tombstoneSql({
+    tombstones,
+    label: names.label,
+    newest: {
+      checkpoint: `SELECT t.write_seq FROM ${checkpoints} t WHERE t.id = r.key`,
+      // Not max(): that takes a millisecond longer to plan.
+      execution: `SELECT t.write_seq FROM ${checkpoints} t WHERE t.execution_id = r.key ORDER BY t.write_seq DESC LIMIT 1`,
+    },
+  });
   return {
+    ...ofTombstones,
     openBatch: `
-      SET LOCAL client_min_messages = warning;
-      SET LOCAL idle_in_transaction_session_timeout = '${BATCH_IDLE_LIMIT}';
-      SET LOCAL lock_timeout = '${BATCH_LOCK_LIMIT}';
-      SET LOCAL statement_timeout = '${BATCH_STATEMENT_LIMIT}';
-      CREATE TEMP TABLE IF NOT EXISTS ${staging} (${STAGING_COLUMNS.join(', ')}) ON COMMIT DELETE ROWS;
-      SELECT set_config('${HORIZON}', pg_snapshot_xmin(pg_current_snapshot())::text, true)`,
+      ${openBatch};
+      CREATE TEMP TABLE IF NOT EXISTS ${staging} (${STAGING_COLUMNS.join(', ')}) ON COMMIT DELETE ROWS`,
     copy: `COPY pg_temp.${staging} FROM STDIN (FORMAT binary)`,
     // Sorted by key, so that concurrent batches take their row locks in one order and do not deadlock.
     merge: `
@@ -147,66 +123,25 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
     // be waited for by who deletes, and be waiting for us.
     lastLook: gate
       ? `
-      SELECT pg_advisory_xact_lock(${lockClass}, pg_backend_pid());
+      ${lockBatch};
       DELETE FROM ${checkpoints} t USING pg_temp.${staging} s
-       WHERE EXISTS (SELECT FROM ${tombstones} d WHERE ${unseen})
+       WHERE EXISTS (SELECT FROM ${tombstones} d WHERE ${UNSEEN})
          AND t.id = s.id AND t.write_seq = s.write_seq AND t.xmin = pg_current_xact_id()::xid
          AND (EXISTS (SELECT FROM ${tombstones} d
-               WHERE d.scope = 'checkpoint' AND d.key = s.id AND d.fence >= s.write_seq AND ${unseen})
+               WHERE d.scope = 'checkpoint' AND d.key = s.id AND d.fence >= s.write_seq AND ${UNSEEN})
            OR EXISTS (SELECT FROM ${tombstones} d
-               WHERE d.scope = 'execution' AND d.key = s.execution_id AND d.fence >= s.write_seq AND ${unseen}))`
+               WHERE d.scope = 'execution' AND d.key = s.execution_id AND d.fence >= s.write_seq AND ${UNSEEN}))`
       : 'SELECT; SELECT FROM pg_class LIMIT 0',
-    // Not flushed by itself: the removal, which commits after it, flushes both. One flush for a delete instead of two.
-    bury: `
-      WITH unflushed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
-        wanted AS MATERIALIZED (
-          SELECT r.scope, r.key, r.fence AS drawn, greatest(coalesce(r.fence, ${clock}), CASE r.scope
-              WHEN 'checkpoint' THEN (SELECT t.write_seq FROM ${checkpoints} t WHERE t.id = r.key)
-              ELSE ${newestOf('r.key')} END) AS fence
-            FROM unnest($1::text[], $2::text[], $3::bigint[]) AS r (scope, key, fence), unflushed),
-        buried AS (
-          INSERT INTO ${tombstones} AS d (scope, key, fence, settled, xid)
-          SELECT scope, key, fence, false, pg_current_xact_id() FROM wanted
-           WHERE drawn IS NULL OR fence = drawn ORDER BY scope, key COLLATE "C"
-          ON CONFLICT (scope, key) DO UPDATE
-            SET fence = greatest(d.fence, excluded.fence), created_at = now(), settled = false, xid = excluded.xid
-          RETURNING scope, key, fence)
-      SELECT scope, key, fence, true AS buried FROM buried
-      UNION ALL SELECT scope, key, fence, false FROM wanted WHERE fence > drawn`,
-    // Each lock is let go before the next one is waited for: held, it would stall the next batch of that connection.
-    awaitBatches: `
-      DO $$
-      DECLARE batch integer;
-      BEGIN
-        FOR batch IN
-          SELECT objid::bigint::integer FROM pg_locks
-           WHERE locktype = 'advisory' AND classid = ${lockClass} AND objsubid = 2 AND mode = 'ExclusiveLock' AND granted
-             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        LOOP
-          SET LOCAL lock_timeout = '${AWAIT_BATCH_LIMIT}';
-          PERFORM pg_advisory_xact_lock_shared(${lockClass}, batch);
-          COMMIT;
-        END LOOP;
-      END $$`,
     removeBuried: {
       checkpoint: removeBuried('checkpoint', 'id'),
       execution: removeBuried('execution', 'execution_id'),
     },
-    unsettled: `
-      SELECT scope, key, fence FROM ${tombstones}
-       WHERE NOT settled AND created_at < now() - interval '1 minute' ORDER BY created_at LIMIT 1000`,
-    expireTombstones: `
-      WITH expired AS (DELETE FROM ${tombstones} WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM ${tombstones}
-         WHERE settled AND created_at < now() - make_interval(days => $1) AND ($2::bigint IS NULL OR fence < $2)
-         LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING 1)
-      SELECT count(*) AS count FROM expired`,
     // A direct write is the newest by being made now: whatever the clocks say, its sequence is set above the fences of its
     // keys, above $9 and above the stored row's. Only the version can make it give way.
     upsertNow: `
       WITH input AS (
         SELECT r.*,
-            greatest($9::bigint, ${clock}, ${highest('d.fence', 'r.id', 'r.execution_id')}) + r.position AS write_seq
+            greatest($9::bigint, ${CLOCK}, ${highest('d.fence', 'r.id', 'r.execution_id')}) + r.position AS write_seq
           FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::integer[])
             AS r (id, execution_id, node_name, state, metadata, timestamp, version, position)
       ), stored AS (
@@ -280,15 +215,4 @@ export function timestampText(date: Date): string {
   return year > 0
     ? `${String(year).padStart(4, '0')}${rest}`
     : `${String(1 - year).padStart(4, '0')}${rest} BC`;
-}
-
-/**
- * First key of the advisory locks of a table's batches, the second is the number of the batch: FNV-1a of the table's name,
- * as a positive 32-bit integer.
- */
-function batchLockClass(names: TableNames): number {
-  let hash = 0x811c9dc5;
-  for (const byte of Buffer.from(`checkpoint-queue ${names.label}`))
-    hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash >>> 1;
 }

@@ -1,15 +1,22 @@
-import type { CheckpointTableSql, Scope } from './checkpoint-table.js';
+import { DatabaseError } from '../errors.js';
 import type { Database } from './database.js';
+import type { TombstoneSql } from './tombstones.js';
 
 /** What is to be deleted: a key, and everything of it up to a fence. */
 export interface Buried {
-  readonly scope: Scope;
+  /** What kind of key it is. */
+  readonly scope: string;
   readonly key: string;
   readonly fence: number;
 }
 
 /** As `Buried`; without a fence PostgreSQL's clock gives one. */
 export type RemovalRequest = Omit<Buried, 'fence'> & { readonly fence?: number | undefined };
+
+export interface RemovalSql extends Pick<TombstoneSql, 'bury' | 'awaitBatches'> {
+  /** By scope; $1 keys, $2 fences of tombstones: deletes what is under them, and notes that it is done. */
+  readonly removeBuried: Readonly<Record<string, string>>;
+}
 
 /**
  * Deletes for good, and stalls no writer. First the tombstones are committed: batches that merge from now on leave out what is
@@ -21,7 +28,7 @@ export type RemovalRequest = Omit<Buried, 'fence'> & { readonly fence?: number |
 export class Removal {
   constructor(
     private readonly database: Database,
-    private readonly sql: Pick<CheckpointTableSql, 'bury' | 'awaitBatches' | 'removeBuried'>,
+    private readonly sql: RemovalSql,
   ) {}
 
   /**
@@ -58,7 +65,7 @@ export class Removal {
       requests.map(({ fence }) => fence ?? null),
     ]);
     return rows.map(({ scope, key, fence, buried }) => ({
-      scope: scope as Scope,
+      scope: scope as string,
       key: key as string,
       fence: Number(fence),
       buried: buried === 't',
@@ -68,23 +75,32 @@ export class Removal {
   /** Deletes what is under tombstones that are committed. */
   async settle(buried: readonly Buried[]): Promise<void> {
     await this.database.query(this.sql.awaitBatches);
-    const scopes = (['checkpoint', 'execution'] as const).map((scope) => ({
-      scope,
-      ofScope: buried.filter((one) => one.scope === scope),
-    }));
-    const removals = scopes
-      .filter(({ ofScope }) => ofScope.length > 0)
-      .map(({ scope, ofScope }) =>
-        this.database.query(this.sql.removeBuried[scope], [
-          ofScope.map(({ key }) => key),
-          ofScope.map(({ fence }) => fence),
-        ]),
-      );
+    const removals = Object.entries(this.sql.removeBuried).map(async ([scope, remove]) => {
+      const ofScope = buried.filter((one) => one.scope === scope);
+      if (ofScope.length === 0) return;
+      const values = [ofScope.map(({ key }) => key), ofScope.map(({ fence }) => fence)];
+      await retryingDeadlocks(() => this.database.query(remove, values));
+    });
     const failed = (await Promise.allSettled(removals)).find(({ status }) => status === 'rejected');
     if (failed?.status === 'rejected') throw failed.reason;
   }
 }
 
-function placeOf({ scope, key }: { scope: Scope; key: string }): string {
+const DEADLOCK = '40P01';
+const MAX_ATTEMPTS = 5;
+
+/** Other programs may lock rows in an order of their own. */
+async function retryingDeadlocks<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      const deadlocked = error instanceof DatabaseError && error.sqlState === DEADLOCK;
+      if (!deadlocked || attempt === MAX_ATTEMPTS) throw error;
+    }
+  }
+}
+
+function placeOf({ scope, key }: { scope: string; key: string }): string {
   return `${scope} ${key}`;
 }

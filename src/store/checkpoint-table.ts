@@ -30,6 +30,9 @@ const MAX_REMOVAL_ROUNDS = 4;
 /** Comparisons in one save while others keep changing the version back to the expected one; a trigger may suppress writes for good. */
 const MAX_COMPARISONS = 5;
 
+/** A version that nothing stored is above: only a delete counts then, for the order of versions is not that of time. */
+const HIGHEST = Number.POSITIVE_INFINITY;
+
 /** A checkpoint as it is stored; its sequence is 0 where another program wrote it. */
 export interface StoredCheckpoint {
   readonly checkpoint: Checkpoint;
@@ -193,6 +196,14 @@ export class CheckpointTable {
       // Made during the delete, it gave way to a row that was deleted then.
       return row?.deleted_at != null && Number(row.deleted_at) >= sequence ? 'deleted' : 'lost';
     });
+  }
+
+  /** Of each record, whether a delete since then covers it. */
+  async deleted(
+    records: ReadonlyArray<{ id: string; executionId: string; sequence: number }>,
+  ): Promise<boolean[]> {
+    const outcomes = await this.outcomes(records.map((record) => ({ ...record, version: HIGHEST })));
+    return outcomes.map((outcome) => outcome === 'deleted');
   }
 
   /** PostgreSQL's own estimate, so that asking costs nothing on a large table. */

@@ -1,5 +1,6 @@
 import { DeadLetteredError } from '../errors.js';
 import type { RedisConnection } from '../redis/connection.js';
+import type { DeadLetterJob } from '../redis/dead-letter-job.js';
 import {
   type DeadLetterRecord,
   deadLettersBySequence,
@@ -13,11 +14,13 @@ import { untilDeadline } from '../redis/retry.js';
 const TIMEOUT_MS = 5000;
 const DOING = 'reading the dead letters';
 
-/** Finds the dead letters among what a store has saved. All throw QueueUnavailableError without Redis. */
+/** Finds the dead letters among what the stores of one sink have saved. All throw QueueUnavailableError without Redis. */
 export class DeadLetterLookup {
   constructor(
     private readonly connection: RedisConnection,
     private readonly keys: QueueKeys,
+    /** Another sink's records may have the same sequence range, or an execution of the same name. */
+    private readonly sink: Pick<DeadLetterJob, 'target'> & { readonly name: string },
   ) {}
 
   bySequence(ranges: readonly SequenceRange[]): Promise<DeadLetterRecord[]> {
@@ -29,13 +32,15 @@ export class DeadLetterLookup {
     return this.#read(() => deadLettersOfExecution(this.connection.client, this.keys, executionId, above));
   }
 
-  #read(read: () => Promise<DeadLetterRecord[]>): Promise<DeadLetterRecord[]> {
+  async #read(read: () => Promise<DeadLetterRecord[]>): Promise<DeadLetterRecord[]> {
     const deadline = Date.now() + TIMEOUT_MS;
-    return untilDeadline(
+    const letters = await untilDeadline(
       () => deadline,
       () => before(deadline, read(), DOING),
       DOING,
     );
+    const { name, target } = this.sink;
+    return letters.filter(({ job }) => job.sink === name && job.target === target);
   }
 }
 

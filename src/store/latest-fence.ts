@@ -1,7 +1,7 @@
 import { InvalidConfigError } from '../errors.js';
 import type { DeadLetterRecord } from '../redis/dead-letter-queue.js';
 import type { ReadOptions } from './checkpoint-store.js';
-import type { CheckpointTable, StoredCheckpoint } from './checkpoint-table.js';
+import type { StoredCheckpoint } from './checkpoint-table.js';
 import type { CommitWatcher } from './commit-watcher.js';
 import { type DeadLetterLookup, deadLettered } from './dead-letter-lookup.js';
 
@@ -14,18 +14,21 @@ export interface FencedRead {
   readonly read: () => Promise<StoredCheckpoint | undefined>;
 }
 
+export interface LatestFenceOptions {
+  watcher: CommitWatcher;
+  deadLetters: DeadLetterLookup;
+  /** Of each dead letter, whether what it writes was deleted since. */
+  deleted: (letters: readonly DeadLetterRecord[]) => Promise<boolean[]>;
+  /** The error of a job that is kept among the failed ones. */
+  refusal: (jobId: string) => Promise<Error>;
+}
+
 /**
  * Reads of the latest: they wait until every save of the execution that was acknowledged before is committed, and throw where
  * the newest of them cannot be, for what is stored is then an older state.
  */
 export class LatestFence {
-  constructor(
-    private readonly watcher: CommitWatcher,
-    private readonly deadLetters: DeadLetterLookup,
-    private readonly table: CheckpointTable,
-    /** The error of a job that is kept among the failed ones. */
-    private readonly refusal: (jobId: string) => Promise<Error>,
-  ) {}
+  constructor(private readonly options: LatestFenceOptions) {}
 
   /**
    * Waits, if the options say so, for what is acknowledged.
@@ -42,11 +45,11 @@ export class LatestFence {
     }
     if (!(timeoutMs >= 0)) throw new InvalidConfigError('timeoutMs', 'must be a number of at least 0');
     const deadline = Date.now() + timeoutMs;
-    const { jobIds, deadLetters } = await this.watcher.pending(executionId, timeoutMs);
+    const { jobIds, deadLetters } = await this.options.watcher.pending(executionId, timeoutMs);
     if (jobIds.length === 0) return deadLetters;
-    const [refused] = await this.watcher.whenEnded(jobIds, Math.max(0, deadline - Date.now()));
+    const [refused] = await this.options.watcher.whenEnded(jobIds, Math.max(0, deadline - Date.now()));
     // A read without what was refused would give an older state for the latest.
-    if (refused) throw await this.refusal(refused);
+    if (refused) throw await this.options.refusal(refused);
     // Of what was waited for, some may have become dead letters.
     return true;
   }
@@ -68,12 +71,9 @@ export class LatestFence {
 
   /** The dead letters of an execution that no delete has made void. */
   async unresolved(executionId: string, above?: number): Promise<DeadLetterRecord[]> {
-    const letters = await this.deadLetters.ofExecution(executionId, above);
+    const letters = await this.options.deadLetters.ofExecution(executionId, above);
     if (letters.length === 0) return [];
-    const outcomes = await this.table.outcomes(letters.map(({ job }) => ({ ...job, version: HIGHEST })));
-    return letters.filter((_, index) => outcomes[index] !== 'deleted');
+    const deleted = await this.options.deleted(letters);
+    return letters.filter((_, index) => !deleted[index]);
   }
 }
-
-/** A version that nothing stored is above: only a delete counts here, for the order of versions is not that of time. */
-const HIGHEST = Number.POSITIVE_INFINITY;
