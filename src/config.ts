@@ -66,6 +66,24 @@ export const SETTINGS = {
     'info',
     `log of the worker: ${LOG_LEVELS.join(', ')}`,
   ),
+  httpPort: setting(
+    'CKPT_HTTP_PORT',
+    whole(1, 65_535),
+    undefined,
+    'port at which the worker serves `/healthz`, `/readyz` and `/metrics`; not set: nowhere',
+  ),
+  httpHost: setting(
+    'CKPT_HTTP_HOST',
+    z.string().regex(/^[\w.:%-]+$/, 'must be a host name or an address'),
+    '127.0.0.1',
+    'address at which it does; in a container `0.0.0.0`',
+  ),
+  otel: setting(
+    'CKPT_OTEL',
+    flag(),
+    false,
+    'whether the worker continues OpenTelemetry traces: `true` or `false`; needs the package bullmq-otel',
+  ),
   shutdownDeadlineMs: setting(
     'CKPT_SHUTDOWN_DEADLINE_MS',
     whole(0, 3_600_000),
@@ -241,6 +259,12 @@ function whole(minimum: number, maximum: number): z.ZodType<number> {
     .regex(/^\d+$/, message)
     .transform(Number)
     .refine((value) => value >= minimum && value <= maximum, message) as unknown as z.ZodType<number>;
+}
+
+function flag(): z.ZodType<boolean> {
+  return z
+    .enum(['true', 'false'], 'must be true or false')
+    .transform((text) => text === 'true') as unknown as z.ZodType<boolean>;
 }
 
 /** Text that a function of ours accepts; its error's words become the problem, without the field it would name. */

@@ -222,6 +222,22 @@ export class MisroutedChunkError extends CheckpointQueueError {
   }
 }
 
+/** The worker cannot serve its health and metrics at this address. It did not start. */
+export class HttpListenError extends CheckpointQueueError {
+  constructor(
+    readonly host: string,
+    readonly port: number,
+    /** Node's code: `EADDRINUSE` where another program has the port. */
+    reason: string,
+  ) {
+    const problem = reason === 'EADDRINUSE' ? 'another program has this port' : reason;
+    super(
+      'HTTP_LISTEN',
+      `Cannot listen at ${host}, port ${port}: ${problem} (CKPT_HTTP_HOST, CKPT_HTTP_PORT)`,
+    );
+  }
+}
+
 /** The store, producer or writer was closed. */
 export class ClosedError extends CheckpointQueueError {
   constructor(what: string) {

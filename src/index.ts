@@ -24,6 +24,7 @@ export {
   DeadLetterBusyError,
   DeadLetteredError,
   DeadLetterNotFoundError,
+  HttpListenError,
   InvalidCheckpointError,
   InvalidChunkError,
   InvalidConfigError,
@@ -38,7 +39,7 @@ export {
   WriteRefusedError,
 } from './errors.js';
 export type { Logger } from './logger.js';
-export type { PgClient, PgPool, PostgresOption } from './postgres/database.js';
+export type { PgClient, PgPool, PoolUse, PostgresOption } from './postgres/database.js';
 export type { ProducerLimits } from './producer/limits.js';
 export type { RedisOption } from './redis/connection.js';
 export type {
@@ -55,9 +56,10 @@ export { MemoryCheckpointStore } from './store/memory-store.js';
 export { PostgresCheckpointStore, type PostgresCheckpointStoreOptions } from './store/postgres-store.js';
 export type { QueuedCheckpointStoreOptions } from './store/queued-options.js';
 export { QueuedCheckpointStore } from './store/queued-store.js';
-export type { BatchEvent, WriterStats } from './writer/batch-committer.js';
+export type { BatchEvent, CommitLag, WriterStats } from './writer/batch-committer.js';
 export { CheckpointWriter } from './writer/checkpoint-writer.js';
-export type { BreakerState } from './writer/circuit-breaker.js';
+export type { BreakerState, Failure as RetryEvent } from './writer/circuit-breaker.js';
 export type { PipelineOptions } from './writer/pipeline-options.js';
 export type { BatchOutcome, RecordIdentity, Sink, StagedRecords, WriteRecord } from './writer/sink.js';
+export type { WriterEvents, WriterState } from './writer/writer-events.js';
 export type { CheckpointWriterOptions } from './writer/writer-options.js';

@@ -1,8 +1,6 @@
 import { Redis } from 'ioredis';
-import type pg from 'pg';
 import { CheckpointQueueError } from '../errors.js';
 import type { Database } from '../postgres/database.js';
-import { parseDsn } from '../postgres/dsn.js';
 import { redisErrorText } from '../redis/connection.js';
 import { readServerInfo } from '../redis/server-info.js';
 import { error, ok, type Verdict, warning } from './finding.js';
@@ -25,18 +23,6 @@ export function openRedis(url: string, timeoutMs: number): Redis {
   });
   client.on('error', () => {}); // told by `connect` and the commands
   return client;
-}
-
-/** A pool whose queries end in time, whatever the server does. */
-export function boundedPool(dsn: string, timeoutMs: number, max: number): pg.PoolConfig {
-  return {
-    ...parseDsn(dsn),
-    application_name: 'checkpoint-queue doctor',
-    connectionTimeoutMillis: timeoutMs,
-    query_timeout: timeoutMs,
-    min: 0,
-    max,
-  };
 }
 
 /** @returns what the other checks of Redis look through, unless it cannot be reached */

@@ -1,12 +1,15 @@
 import type { Redis } from 'ioredis';
+import type pg from 'pg';
 import type { ConnectedConfig } from '../config.js';
+import { boundedPool } from '../postgres/bounded-pool.js';
 import { Database } from '../postgres/database.js';
 import { parseDsn } from '../postgres/dsn.js';
 import { tableNames } from '../postgres/identifiers.js';
 import { RedisConnection } from '../redis/connection.js';
+import { settlesWithin } from '../redis/deadline.js';
 import { queueKeys } from '../redis/queue-keys.js';
 import { readQueueStats } from '../redis/queue-stats.js';
-import { boundedPool, connectToPostgres, connectToRedis, openRedis } from './connections.js';
+import { connectToPostgres, connectToRedis, openRedis } from './connections.js';
 import { type Check, error, type Finding, warning } from './finding.js';
 import { lookAt, lookAtAll, reasonOf } from './look.js';
 import { probePipeline } from './pipeline-probe.js';
@@ -31,7 +34,7 @@ type QueueLook = { findings: Finding[]; subject?: QueueSubject };
  */
 export async function diagnose(config: ConnectedConfig, timeoutMs: number): Promise<Finding[]> {
   const redis = openRedis(config.redis, timeoutMs);
-  const database = new Database(boundedPool(config.postgres, timeoutMs, POOL_SIZE));
+  const database = new Database(doctorsPool(config, timeoutMs));
   try {
     const [ofRedis, postgres] = await Promise.all([connectToRedis(redis), connectToPostgres(database)]);
     const queue = ofRedis.subject ? await lookAtQueue(config, ofRedis.subject, timeoutMs) : { findings: [] };
@@ -46,8 +49,12 @@ export async function diagnose(config: ConnectedConfig, timeoutMs: number): Prom
   } finally {
     // One that has ended would be held open for two seconds more, by the timer that is to end it.
     if (redis.status !== 'end') redis.disconnect();
-    await closed(database);
+    await settlesWithin(database.close(), CLOSE_MS);
   }
+}
+
+function doctorsPool({ postgres }: ConnectedConfig, timeoutMs: number): pg.PoolConfig {
+  return boundedPool(postgres, { name: 'checkpoint-queue doctor', max: POOL_SIZE, timeoutMs });
 }
 
 async function lookAtQueue(
@@ -94,7 +101,7 @@ function lookAtPipeline(
   const broken = findings.find(({ check, severity }) => severity === 'error' && NEEDED.includes(check));
   const { queue, prefix, schema, table } = config;
   const place = { queue, prefix, schema, table, redis: config.redis };
-  const postgres = boundedPool(config.postgres, timeoutMs, POOL_SIZE);
+  const postgres = doctorsPool(config, timeoutMs);
   const probe: Check<typeof place> = {
     name: 'pipeline.probe',
     look: () => {
@@ -107,13 +114,4 @@ function lookAtPipeline(
     },
   };
   return lookAt(probe, place, PROBE_STEPS * timeoutMs);
-}
-
-async function closed(database: Database): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const expired = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, CLOSE_MS);
-  });
-  await Promise.race([database.close().catch(() => {}), expired]);
-  clearTimeout(timer);
 }

@@ -67,7 +67,7 @@ async function probe(
     return ok('saves are committed; others who probe at the same time removed them before they were read');
   } catch (cause) {
     if (cause instanceof DeadLetteredError) await purge(place, timeoutMs);
-    return failureOf(cause);
+    return failureOf(cause, timeoutMs);
   }
 }
 
@@ -99,10 +99,10 @@ async function sendOne(store: QueuedCheckpointStore, timeoutMs: number): Promise
   );
 }
 
-function failureOf(cause: unknown): Verdict {
+function failureOf(cause: unknown, timeoutMs: number): Verdict {
   if (cause instanceof PendingWritesTimeoutError) {
     return error(
-      `not committed within ${cause.timeoutMs} ms`,
+      `not committed within ${timeoutMs} ms`,
       'See the other findings on queue and workers, and the log of the workers: do they serve this queue and this table?',
     );
   }

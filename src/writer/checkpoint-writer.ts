@@ -1,13 +1,14 @@
 import { EventEmitter } from 'node:events';
-import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
+import { type Job, type Telemetry, UnrecoverableError, WaitingError } from 'bullmq';
 import type { ChunkJob } from '../chunk.js';
 import { DatabaseError, InvalidChunkError, InvalidConfigError, MisroutedChunkError } from '../errors.js';
 import { type Logger, silentLogger } from '../logger.js';
-import { Database } from '../postgres/database.js';
+import { Database, type PoolUse } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
+import { RedisClock } from '../redis/clock.js';
 import { RedisConnection, redisErrorText, throttledErrorLog } from '../redis/connection.js';
 import { DeadLetterQueue } from '../redis/dead-letter-queue.js';
-import { timerMs } from '../redis/deadline.js';
+import { settlesWithin } from '../redis/deadline.js';
 import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
 import { REPORT_INTERVAL_MS, WorkerRegistry } from '../redis/worker-registry.js';
 import { BatchCommitter, type BatchEvent, type WriterStats } from './batch-committer.js';
@@ -15,6 +16,7 @@ import { Batcher } from './batcher.js';
 import { CheckpointSink } from './checkpoint-sink.js';
 import { writerChores } from './chores.js';
 import { type Chunk, ChunkReader, MissingPayloadError } from './chunk-reader.js';
+import { ChunkWorker } from './chunk-worker.js';
 import { type BreakerState, CircuitBreaker } from './circuit-breaker.js';
 import { DeadLetterWriter } from './dead-letter-writer.js';
 import { JobCleanup } from './job-cleanup.js';
@@ -22,6 +24,7 @@ import { Maintenance } from './maintenance.js';
 import { NotCommitted } from './persistent-commit.js';
 import { Quarantine, SUSPICIOUS_STALLS } from './quarantine.js';
 import type { Sink } from './sink.js';
+import type { WriterEvents, WriterState } from './writer-events.js';
 import { type CheckpointWriterOptions, type WriterSettings, writerSettings } from './writer-options.js';
 
 // Two kills of its worker would otherwise fail a job: that a worker died says nothing of the job.
@@ -39,12 +42,13 @@ const DEFAULT_DEADLINE_MS = 10_000;
  * so locks, their renewal and the recovery of a dead worker's jobs stay BullMQ's. Delivery is at least once; applying a
  * record again changes nothing. While PostgreSQL is away the batches in hand are held and tried again.
  *
- * Emits `batch` (BatchEvent) after each commit, and `breaker` (BreakerState) when PostgreSQL becomes unavailable, or available
- * again: in between it takes no new jobs.
+ * Emits `batch` (BatchEvent) after each commit, `retry` (Failure) when a batch was not committed and is held to be tried again, and
+ * `breaker` (BreakerState) when PostgreSQL becomes unavailable, or available again: in between it takes no new jobs.
  */
-export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breaker: [BreakerState] }> {
+export class CheckpointWriter extends EventEmitter<WriterEvents> {
   readonly #settings: WriterSettings;
   readonly #logger: Logger;
+  readonly #telemetry: Telemetry | undefined;
   readonly #keys: QueueKeys;
   readonly #sinks: ReadonlyMap<string, Sink>;
   readonly #database: Database;
@@ -58,11 +62,13 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
   readonly #cleanup: JobCleanup;
   readonly #maintenance: Maintenance;
   readonly #registry: WorkerRegistry;
+  readonly #clock: RedisClock;
   /** Committed jobs that BullMQ is removing, with the executions whose marks go afterwards. */
   readonly #finishing = new WeakMap<object, readonly string[]>();
   readonly #giveUp = new AbortController();
   readonly #onWorkerError: (error: unknown) => void;
   #worker: ChunkWorker | undefined;
+  #loop: Exclude<WriterState, 'closing'> = 'new';
   #closing: Promise<void> | undefined;
 
   /** @throws InvalidConfigError naming the option. Connects to nothing yet. */
@@ -70,6 +76,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
     super();
     this.#settings = writerSettings(options);
     this.#logger = options.logger ?? silentLogger;
+    this.#telemetry = options.telemetry;
     this.#keys = queueKeys(options);
     const checkpoints = new CheckpointSink(tableNames(options));
     this.#sinks = new Map([checkpoints, ...(options.sinks ?? [])].map((sink) => [sink.name, sink]));
@@ -83,6 +90,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
     this.#cleanup = new JobCleanup(client, this.#keys, onError);
     this.#deadLetters = new DeadLetterQueue(client, this.#keys, onError);
     this.#reader = new ChunkReader(client, this.#keys, this.#sinks);
+    this.#clock = new RedisClock(client);
     const { signal } = this.#giveUp;
     this.#committer = new BatchCommitter({
       database: this.#database,
@@ -92,6 +100,8 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       logger: this.#logger,
       signal,
       onBatch: (event) => this.#committed(event),
+      onRetry: (failure) => this.#tell(() => this.emit('retry', failure)),
+      nowUs: () => this.#clock.nowUs(),
     });
     this.#quarantine = new Quarantine(client, this.#keys, this.#committer, this.#logger);
     const chores = writerChores({
@@ -124,6 +134,15 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
     return this.#breaker.state;
   }
 
+  get state(): WriterState {
+    return this.#closing ? 'closing' : this.#loop;
+  }
+
+  /** Its connections to PostgreSQL; undefined for a pool of yours that does not tell. */
+  get pool(): PoolUse | undefined {
+    return this.#database.use;
+  }
+
   /** What this replica has written since it was made. */
   get stats(): Readonly<WriterStats> {
     return this.#committer.stats;
@@ -145,6 +164,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       lockDuration: lockDurationMs,
       stalledInterval: Math.round(lockDurationMs / STALLED_LOOKS),
       autorun: false,
+      ...(this.#telemetry && { telemetry: this.#telemetry }),
     });
     this.#worker.on('error', this.#onWorkerError);
     this.#worker.on('completed', (job) => this.#finished(job));
@@ -159,9 +179,13 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       this.#logger.warn({ sqlState: error.sqlState, reason: error.message }, 'PostgreSQL is not ready yet');
     }
     if (this.#closing) return;
+    this.#loop = 'running';
     this.#worker
       .run()
-      .catch((error) => this.#logger.error({ error: redisErrorText(error) }, 'worker loop ended'));
+      .catch((error) => this.#logger.error({ error: redisErrorText(error) }, 'worker loop ended'))
+      .finally(() => {
+        this.#loop = 'ended';
+      });
     this.#maintenance.start();
     this.#report().catch(this.#onWorkerError);
     this.#logger.info(
@@ -204,7 +228,8 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
   /** For operators only: what it comes to does not matter. */
   async #report(): Promise<void> {
     const { state: breaker, since: breakerSince, failure, sqlState } = this.#breaker.state;
-    await this.#registry.report({ breaker, breakerSince, failure, sqlState });
+    const report = this.#registry.report({ breaker, breakerSince, failure, sqlState });
+    await Promise.all([report, this.#clock.adjust()]);
   }
 
   async #process(job: Job<ChunkJob, void>, token: string | undefined): Promise<void> {
@@ -269,28 +294,4 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       this.#logger.error({}, 'a listener threw');
     }
   }
-}
-
-/** A BullMQ worker that can be let go of while its `close` waits for a Redis that is away. */
-class ChunkWorker extends Worker<ChunkJob, void> {
-  /** Ends the renewal of locks and the connections, which would keep the process alive. */
-  abandon(): void {
-    void this.lockManager.close();
-    this.disconnect().catch(() => {});
-  }
-}
-
-/** Whether it settled, in whichever way, within the time. */
-async function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const expired = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), timerMs(ms));
-  });
-  const settled = work.then(
-    () => true,
-    () => true,
-  );
-  const result = await Promise.race([settled, expired]);
-  clearTimeout(timer);
-  return result;
 }

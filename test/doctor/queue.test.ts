@@ -130,7 +130,9 @@ describe('the doctor, on the queue,', () => {
 
   it('finds a queue that somebody has paused', async () => {
     const place = await testPlace();
-    await paused(place);
+    const queue = new Queue(place.queue, { connection: place.client, prefix: place.keys.prefix });
+    await queue.pause();
+    await queue.close();
     expect((await diagnosis(place))['queue.paused']).toMatchObject({ severity: 'error' });
   });
 });
@@ -166,13 +168,15 @@ describe('the probe of the doctor', () => {
     const place = await testPlace();
     const writer = await startWriter(place);
     await reported(place);
-    const resume = await paused(place);
-    // A worker that is waiting for jobs may still take the one that wakes it.
-    expect((await diagnosis(place, {}, 500))['pipeline.probe']).toMatchObject({
+    const blocker = await place.pool.connect();
+    await blocker.query(`BEGIN; LOCK TABLE ${place.schema}.checkpoints IN SHARE MODE`);
+    const found = await diagnosis(place, {}, 500);
+    await blocker.query('ROLLBACK');
+    blocker.release();
+    expect(found['pipeline.probe']).toMatchObject({
       severity: 'error',
       seen: 'not committed within 500 ms',
     });
-    await resume();
     await vi.waitFor(() => expect(writer.stats.deleted).toBe(1));
     const { rows } = await place.pool.query(`SELECT id FROM ${place.schema}.checkpoints`);
     expect(rows).toEqual([]);
@@ -211,14 +215,4 @@ describe('the probe of the doctor', () => {
 /** Resolves when the workers have told Redis that they run. */
 async function reported({ client, keys }: Place): Promise<void> {
   await vi.waitFor(async () => expect(await client.hlen(keys.workers)).toBeGreaterThan(0));
-}
-
-/** @returns what ends the pause */
-async function paused({ queue: name, client, keys }: Place): Promise<() => Promise<void>> {
-  const queue = new Queue(name, { connection: client, prefix: keys.prefix });
-  await queue.pause();
-  return async () => {
-    await queue.resume();
-    await queue.close();
-  };
 }
