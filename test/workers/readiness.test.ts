@@ -80,11 +80,15 @@ describe('/readyz', () => {
   it('asks the services once a second, however many ask', async () => {
     const place = await testPlace();
     const http = await serve(await startWriter(place), place);
+    await readyz(http); // now it is connected, which asks as well
     const query = vi.spyOn(Redis.prototype, 'info');
     onTestFinished(() => query.mockRestore());
+    await vi.waitFor(async () => {
+      await readyz(http);
+      expect(query).toHaveBeenCalledTimes(1);
+    }, PATIENCE);
     await Promise.all(Array.from({ length: 50 }, () => readyz(http)));
-    await readyz(http);
-    expect(query).toHaveBeenCalledTimes(1);
+    expect(query.mock.calls.length).toBeLessThanOrEqual(2);
   });
 });
 
