@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { Database } from '../../src/postgres/database.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
-import { poisonablePlace } from '../dead-letters/letters.js';
+import { poisonablePlace, refused, testLetters } from '../dead-letters/letters.js';
 import { ownRedis } from '../faults/services.js';
 import { openPlace, startWriter, testPlace, testStore, testWriter } from '../store/place.js';
 import { metricsOf, serve } from './serving.js';
@@ -90,6 +90,19 @@ describe('/metrics', () => {
     expect(metrics.get('ckpt_save_to_commit_seconds_count')).toBe(1);
     expect(metrics.get('ckpt_save_to_commit_seconds_sum')).toBeGreaterThan(0);
     expect(metrics.get('ckpt_save_to_commit_seconds_sum')).toBeLessThanOrEqual(elapsed);
+  });
+
+  it('leaves replayed dead letters, whose save was long ago, out of that time', async () => {
+    const place = await poisonablePlace();
+    await refused(place);
+    await place.cure();
+    const writer = await startWriter(place);
+    const http = await serve(writer, place);
+    expect((await testLetters(place).replay({ all: true })).committed).toBe(1);
+    await testStore(place).save(newCheckpoint(), { ack: 'committed' });
+    const metrics = await metricsOf(http);
+    expect(metrics.get('ckpt_records_total{outcome="committed"}')).toBe(2);
+    expect(metrics.get('ckpt_save_to_commit_seconds_count')).toBe(1);
   });
 
   it('counts what is tried again by SQLSTATE, and shows the open breaker', async () => {
