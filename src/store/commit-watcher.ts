@@ -56,6 +56,14 @@ export class CommitWatcher {
     return untilDeadline(() => deadline, read, doing);
   }
 
+  /** The jobs of all that is acknowledged and may not be committed. @throws QueueUnavailableError */
+  async allPending(timeoutMs: number): Promise<string[]> {
+    const deadline = Date.now() + timeoutMs;
+    const doing = 'reading the pending chunks';
+    const read = () => before(deadline, this.connection.client.zrange(this.keys.chunks, '0', '-1'), doing);
+    return untilDeadline(() => deadline, read, doing);
+  }
+
   /** How the jobs stand now; those that still have work to do are left out. */
   async ended(jobIds: readonly string[]): Promise<Map<string, JobEnd>> {
     const { client } = this.connection;

@@ -13,7 +13,7 @@ import {
   queryRows,
 } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
-import { type Buried, Removal } from '../postgres/removal.js';
+import { maintainTombstones } from '../postgres/removal.js';
 import type { Safeguards } from '../postgres/safeguards.js';
 import { migrate } from '../postgres/schema.js';
 import { identifyRow, namesOfRow } from './checkpoint-row.js';
@@ -38,9 +38,6 @@ import {
 /** Field count (2), round (4 + 2) and sequence (4 + 8) around a body. */
 const BYTES_AROUND_BODY = 2 + 6 + 12;
 
-/** Few enough that no statement holds its locks for long. */
-const TOMBSTONES_A_STATEMENT = 5000;
-
 /** Names the sink of checkpoints in jobs. */
 export const CHECKPOINT_SINK = 'checkpoints';
 
@@ -64,16 +61,8 @@ export class CheckpointSink implements Sink {
     return migrate(database, this.#names);
   }
 
-  async maintain(database: Database, { tombstoneDays, oldestSequence }: MaintenanceBounds): Promise<void> {
-    const unsettled = await database.query(this.#sql.unsettled);
-    const buried = unsettled.map(({ scope, key, fence }) => ({ scope, key, fence: Number(fence) }) as Buried);
-    if (buried.length > 0) await new Removal(database, this.#sql).settle(buried);
-    const bounds = [tombstoneDays, oldestSequence ?? null, TOMBSTONES_A_STATEMENT];
-    let removed: number;
-    do {
-      const [row] = await database.query(this.#sql.expireTombstones, bounds);
-      removed = Number(row?.count);
-    } while (removed === TOMBSTONES_A_STATEMENT);
+  maintain(database: Database, bounds: MaintenanceBounds): Promise<void> {
+    return maintainTombstones(database, this.#sql, bounds);
   }
 
   check(body: Buffer): void {
