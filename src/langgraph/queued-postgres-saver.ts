@@ -98,6 +98,15 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
   }
 
   /**
+   * The next version of a channel: the next whole number and a random fraction. Two branches of a thread go on from the same
+   * version, and the tables hold one value for a version: with whole numbers alone, as PostgresSaver counts, the values of the
+   * second branch are lost.
+   */
+  override getNextVersion(current: number | undefined): number {
+    return Math.floor(current ?? 0) + 1 + Math.random();
+  }
+
+  /**
    * Creates the tables, or adds to those of PostgresSaver what is needed here. Any number of processes may call it at once.
    * @throws SchemaMismatchError, DatabaseError
    */
