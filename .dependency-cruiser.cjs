@@ -4,6 +4,7 @@ const LAYERS = [
   'workers',
   'src/index',
   'src/doctor',
+  'src/langgraph',
   'src/dead-letters',
   'src/store',
   'src/producer',
@@ -20,10 +21,17 @@ module.exports = {
     {
       name: 'no-dev-dependencies',
       comment:
-        'Local services are for demo, tests and benchmarks; their packages are imported when they are used.',
+        'Local services are for demo, tests and benchmarks; their packages are imported when they are used. LangGraph is an ' +
+        'optional peer of its own entry.',
       severity: 'error',
-      from: { path: '^(src|workers)', pathNot: '^src/services' },
+      from: { path: '^(src|workers)', pathNot: '^src/(services|langgraph)' },
       to: { dependencyTypes: ['npm-dev'] },
+    },
+    {
+      name: 'nothing but the entry for LangGraph loads it',
+      severity: 'error',
+      from: { path: '^(workers|src/index|src/cli)' },
+      to: { path: 'node_modules/@langchain', reachable: true },
     },
     ...LAYERS.slice(1).map((layer, index) => ({
       name: `${layer} imports no layer above it`,

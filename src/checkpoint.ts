@@ -108,6 +108,14 @@ export function deserializeCheckpoint(row: SerializedCheckpoint): Checkpoint {
   };
 }
 
+interface NameOptions {
+  /** Of the checkpoint that has the name, for the error. */
+  id?: string;
+  mayBeEmpty?: boolean;
+  /** Default 512. */
+  maxBytes?: number;
+}
+
 /**
  * An id, execution id or node name: a string of 1 (a node name: 0) to 512 bytes, without U+0000 and lone surrogates.
  * @throws InvalidCheckpointError naming the field.
@@ -115,21 +123,21 @@ export function deserializeCheckpoint(row: SerializedCheckpoint): Checkpoint {
 export function validName(
   field: string,
   value: unknown,
-  { id, mayBeEmpty = false }: { id?: string; mayBeEmpty?: boolean } = {},
+  { id, mayBeEmpty = false, maxBytes = MAX_NAME_BYTES }: NameOptions = {},
 ): string {
-  const problem = nameProblem(value, mayBeEmpty);
+  const problem = nameProblem(value, mayBeEmpty, maxBytes);
   if (problem) throw new InvalidCheckpointError(field, problem, id);
   return value as string;
 }
 
-function nameProblem(value: unknown, mayBeEmpty: boolean): string | undefined {
+function nameProblem(value: unknown, mayBeEmpty: boolean, maxBytes: number): string | undefined {
   if (value === undefined || value === null) return 'is missing';
   if (typeof value !== 'string') return 'must be a string';
   if (value === '' && !mayBeEmpty) return 'is empty';
   if (value.includes('\0')) return 'must not hold U+0000';
   if (/\p{Surrogate}/u.test(value)) return 'must not hold a lone surrogate';
   const bytes = Buffer.byteLength(value);
-  return bytes > MAX_NAME_BYTES ? `has ${bytes} bytes; ${MAX_NAME_BYTES} is the limit` : undefined;
+  return bytes > maxBytes ? `has ${bytes} bytes; ${maxBytes} is the limit` : undefined;
 }
 
 function serializeField(field: string, value: unknown, id: string): string {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { InvalidConfigError } from './errors.js';
 import { parseDsn } from './postgres/dsn.js';
+import { DEFAULT_GRAPH_SCHEMA, graphTableNames } from './postgres/graph-tables.js';
 import { tableNames } from './postgres/identifiers.js';
 import { DEFAULT_LIMITS } from './producer/limits.js';
 import { checkedUrl } from './redis/connection.js';
@@ -59,6 +60,12 @@ export const SETTINGS = {
     valid((table) => tableNames({ table })),
     'checkpoints',
     'name of the checkpoint table',
+  ),
+  graphSchema: setting(
+    'CKPT_LANGGRAPH_SCHEMA',
+    valid((schema) => graphTableNames(schema)),
+    DEFAULT_GRAPH_SCHEMA,
+    'PostgreSQL schema of the tables of the LangGraph checkpointer',
   ),
   logLevel: setting(
     'CKPT_LOG_LEVEL',

@@ -3,7 +3,9 @@ import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { type ConnectedConfig, loadConfig, withServices } from '../src/config.js';
 import { CheckpointQueueError } from '../src/errors.js';
+import { GraphSink } from '../src/langgraph/graph-sink.js';
 import type { Logger } from '../src/logger.js';
+import { graphTableNames } from '../src/postgres/graph-tables.js';
 import type { WriterStats } from '../src/writer/batch-committer.js';
 import { CheckpointWriter } from '../src/writer/checkpoint-writer.js';
 import type { WorkerHttp } from './http/server.js';
@@ -26,7 +28,8 @@ const SIGNAL_EXIT_CODE = { SIGINT: 130, SIGTERM: 143 } as const;
 export async function runWorker(config: ConnectedConfig): Promise<void> {
   const logger = pino({ name: 'checkpoint-worker', level: config.logLevel });
   const telemetry = config.otel ? await loadTelemetry() : undefined;
-  const writer = new CheckpointWriter({ ...config, logger, telemetry });
+  const sinks = [new GraphSink(graphTableNames(config.graphSchema))];
+  const writer = new CheckpointWriter({ sinks, ...config, logger, telemetry });
   const stopped = new Promise<void>((resolve, reject) => {
     let stopping = false;
     const stop = (reason: string) => {

@@ -41,6 +41,11 @@ export function tableNames({
   });
 }
 
+/** @throws InvalidConfigError naming the option, unless letters, digits, `_` and `$` alone */
+export function quotedIdentifier(option: string, identifier: unknown): string {
+  return quoted(option, identifier, MAX_IDENTIFIER_BYTES);
+}
+
 /** @throws InvalidConfigError unless letters, digits, `_` and `$` alone. The value is never repeated. */
 function quoted(field: string, identifier: unknown, maxBytes: number): string {
   if (typeof identifier !== 'string' || !IDENTIFIER.test(identifier)) {

@@ -86,6 +86,33 @@ export class Removal {
   }
 }
 
+/** How long a tombstone is needed. */
+export interface TombstoneBounds {
+  readonly tombstoneDays: number;
+  /** The oldest record that may still arrive, from the queue or the dead letters; undefined if there is none. */
+  readonly oldestSequence: number | undefined;
+}
+
+/** Few enough that no statement holds its locks for long. */
+const TOMBSTONES_A_STATEMENT = 5000;
+
+/** Settles deletes that were broken off, and removes tombstones that nobody needs any more. */
+export async function maintainTombstones(
+  database: Database,
+  sql: RemovalSql & Pick<TombstoneSql, 'unsettled' | 'expireTombstones'>,
+  { tombstoneDays, oldestSequence }: TombstoneBounds,
+): Promise<void> {
+  const unsettled = await database.query(sql.unsettled);
+  const buried = unsettled.map(({ scope, key, fence }) => ({ scope, key, fence: Number(fence) }) as Buried);
+  if (buried.length > 0) await new Removal(database, sql).settle(buried);
+  const bounds = [tombstoneDays, oldestSequence ?? null, TOMBSTONES_A_STATEMENT];
+  let removed: number;
+  do {
+    const [row] = await database.query(sql.expireTombstones, bounds);
+    removed = Number(row?.count);
+  } while (removed === TOMBSTONES_A_STATEMENT);
+}
+
 const DEADLOCK = '40P01';
 const MAX_ATTEMPTS = 5;
 

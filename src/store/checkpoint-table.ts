@@ -4,7 +4,7 @@ import {
   type SerializedCheckpoint,
   validName,
 } from '../checkpoint.js';
-import { CheckpointNotFoundError, DatabaseError, VersionConflictError } from '../errors.js';
+import { CheckpointNotFoundError, VersionConflictError } from '../errors.js';
 import {
   type CheckpointTableSql,
   checkpointOfRow,
@@ -16,13 +16,13 @@ import type { Database, TextRow } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
 import { Removal, type RemovalRequest } from '../postgres/removal.js';
 import { migrate } from '../postgres/schema.js';
-import { classifyFailure } from '../postgres/sqlstate.js';
 import {
   type CommitOutcome,
   checkListOptions,
   type ListOptions,
   newestOfEachId,
 } from './checkpoint-store.js';
+import { creatingMissingTables } from './creating-tables.js';
 import { Gathered } from './gathered.js';
 
 /** Deletes that are under way while later ones gather: few enough for a small pool. */
@@ -222,14 +222,8 @@ export class CheckpointTable {
   }
 
   /** Runs the work; where the tables are missing, creates them and runs it again. */
-  async creatingTables<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof DatabaseError) || classifyFailure(error) !== 'missing-schema') throw error;
-      await this.migrate();
-      return work();
-    }
+  creatingTables<T>(work: () => Promise<T>): Promise<T> {
+    return creatingMissingTables(work, () => this.migrate());
   }
 }
 

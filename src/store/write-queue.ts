@@ -93,6 +93,14 @@ export class WriteQueue {
     if (failed) throw await this.#refusal(failed);
   }
 
+  /** Waits for all that is in the queue now, whoever saved it. @throws PendingWritesTimeoutError, WriteRefusedError */
+  async whenAllDone(timeoutMs: number): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    const jobIds = await this.#watcher.allPending(timeoutMs);
+    const [failed] = await this.#watcher.whenEnded(jobIds, Math.max(0, deadline - Date.now()));
+    if (failed) throw await this.#refusal(failed);
+  }
+
   /**
    * Waits until what was acknowledged here is committed; with an execution, until all of that execution is, whoever saved it.
    * @throws AggregateError of DeadLetteredError for each record that PostgreSQL refused: of those acknowledged here since the last

@@ -75,9 +75,13 @@ export class BatchCommitter {
     return { ...this.#stats };
   }
 
-  /** Creates the tables, or brings them up to date. @throws SchemaMismatchError, DatabaseError */
-  async migrate(): Promise<void> {
-    for (const sink of this.#options.sinks) await sink.migrate(this.#options.database);
+  /** Creates the tables that are needed from the start, or brings them up to date. @throws SchemaMismatchError, DatabaseError */
+  migrate(): Promise<void> {
+    return this.#migrate(this.#options.sinks.filter(({ createdOnDemand }) => !createdOnDemand));
+  }
+
+  async #migrate(sinks: Iterable<Sink>): Promise<void> {
+    for (const sink of sinks) await sink.migrate(this.#options.database);
   }
 
   /** All chunks of a batch end alike: written, or rejected with NotCommitted when the writer gives up. */
@@ -96,7 +100,7 @@ export class BatchCommitter {
     const refused = await commitPersistently(records, {
       write: (part) => around(() => this.#write(part)),
       culprit: (error) => (error instanceof RecordRefusedError ? (error.record as PlacedRecord) : undefined),
-      createSchema: () => this.migrate(),
+      createSchema: () => this.#migrate(new Set(records.map(({ origin }) => origin.sink))),
       onFailure: (failure) => {
         breaker.failed(failure);
         onRetry(failure);

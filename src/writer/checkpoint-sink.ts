@@ -1,45 +1,28 @@
 import type { QueryResult } from 'pg';
-import { DatabaseError } from '../errors.js';
 import {
   type CheckpointTableSql,
   checkpointTableSql,
   STAGING_COLUMNS,
 } from '../postgres/checkpoint-table.js';
-import {
-  asDatabaseError,
-  copyLineOf,
-  type Database,
-  type PgClient,
-  queryRows,
-} from '../postgres/database.js';
+import { type Database, type PgClient, queryRows } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
-import { type Buried, Removal } from '../postgres/removal.js';
+import { maintainTombstones } from '../postgres/removal.js';
 import type { Safeguards } from '../postgres/safeguards.js';
 import { migrate } from '../postgres/schema.js';
 import { identifyRow, namesOfRow } from './checkpoint-row.js';
-import {
-  COPY_FRAME_BYTES,
-  copyInto,
-  writeBigint,
-  writeHeader,
-  writeSmallint,
-  writeTrailer,
-} from './copy-binary.js';
-import {
-  type BatchOutcome,
-  type MaintenanceBounds,
-  type RecordIdentity,
-  RecordRefusedError,
-  type Sink,
-  type StagedRecords,
-  type WriteRecord,
+import { COPY_FRAME_BYTES, writeBigint, writeHeader, writeSmallint, writeTrailer } from './copy-binary.js';
+import { copyRecords } from './copy-records.js';
+import type {
+  BatchOutcome,
+  MaintenanceBounds,
+  RecordIdentity,
+  Sink,
+  StagedRecords,
+  WriteRecord,
 } from './sink.js';
 
 /** Field count (2), round (4 + 2) and sequence (4 + 8) around a body. */
 const BYTES_AROUND_BODY = 2 + 6 + 12;
-
-/** Few enough that no statement holds its locks for long. */
-const TOMBSTONES_A_STATEMENT = 5000;
 
 /** Names the sink of checkpoints in jobs. */
 export const CHECKPOINT_SINK = 'checkpoints';
@@ -64,16 +47,8 @@ export class CheckpointSink implements Sink {
     return migrate(database, this.#names);
   }
 
-  async maintain(database: Database, { tombstoneDays, oldestSequence }: MaintenanceBounds): Promise<void> {
-    const unsettled = await database.query(this.#sql.unsettled);
-    const buried = unsettled.map(({ scope, key, fence }) => ({ scope, key, fence: Number(fence) }) as Buried);
-    if (buried.length > 0) await new Removal(database, this.#sql).settle(buried);
-    const bounds = [tombstoneDays, oldestSequence ?? null, TOMBSTONES_A_STATEMENT];
-    let removed: number;
-    do {
-      const [row] = await database.query(this.#sql.expireTombstones, bounds);
-      removed = Number(row?.count);
-    } while (removed === TOMBSTONES_A_STATEMENT);
+  maintain(database: Database, bounds: MaintenanceBounds): Promise<void> {
+    return maintainTombstones(database, this.#sql, bounds);
   }
 
   check(body: Buffer): void {
@@ -100,7 +75,7 @@ export class CheckpointSink implements Sink {
     total: number,
   ): Promise<BatchOutcome> {
     const staged = rounds.flat();
-    await this.#copy(client, bytes, staged);
+    await copyRecords(client, this.#sql.copy, bytes, staged);
     let committed = 0;
     for (const round of rounds.keys()) {
       const result = await client.query(this.#sql.merge, [round]);
@@ -118,17 +93,6 @@ export class CheckpointSink implements Sink {
     // Two statements, so two results: the lock comes before the snapshot that the look is taken with.
     const [, removed] = (await client.query(this.#sql.lastLook)) as unknown as QueryResult[];
     return removed?.rowCount ?? 0;
-  }
-
-  async #copy(client: PgClient, bytes: Buffer, staged: readonly WriteRecord[]): Promise<void> {
-    try {
-      await copyInto(client, this.#sql.copy, bytes);
-    } catch (error) {
-      const failure = asDatabaseError(error);
-      const line = failure instanceof DatabaseError ? copyLineOf(failure) : undefined;
-      const record = line === undefined ? undefined : staged[line - 1];
-      throw record ? new RecordRefusedError(record, failure as DatabaseError) : error;
-    }
   }
 }
 

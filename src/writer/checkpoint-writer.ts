@@ -78,8 +78,7 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
     this.#logger = options.logger ?? silentLogger;
     this.#telemetry = options.telemetry;
     this.#keys = queueKeys(options);
-    const checkpoints = new CheckpointSink(tableNames(options));
-    this.#sinks = new Map([checkpoints, ...(options.sinks ?? [])].map((sink) => [sink.name, sink]));
+    this.#sinks = new Map(sinksOf(options).map((sink) => [sink.name, sink]));
     const { concurrency, maxConcurrentBatches, maxBatchRecords, maxBatchBytes, lingerMs, tombstoneDays } =
       this.#settings;
     this.#database = new Database(options.postgres, { logger: this.#logger, max: maxConcurrentBatches + 1 });
@@ -294,4 +293,12 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
       this.#logger.error({}, 'a listener threw');
     }
   }
+}
+
+function sinksOf(options: CheckpointWriterOptions): Sink[] {
+  const { checkpoints = true, sinks = [] } = options;
+  if (!Array.isArray(sinks)) throw new InvalidConfigError('sinks', 'must be an array');
+  const all = checkpoints ? [new CheckpointSink(tableNames(options)), ...sinks] : sinks;
+  if (all.length === 0) throw new InvalidConfigError('sinks', 'must name one, without the checkpoint table');
+  return all;
 }

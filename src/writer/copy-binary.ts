@@ -34,10 +34,19 @@ export function writeText(buffer: Buffer, offset: number, text: string): number 
 }
 
 export function writeJsonb(buffer: Buffer, offset: number, json: string | null): number {
-  if (json === null) return buffer.writeInt32BE(NULL_LENGTH, offset);
+  if (json === null) return writeNull(buffer, offset);
   buffer[offset + FIELD_LENGTH_BYTES] = JSONB_VERSION;
   const length = 1 + buffer.write(json, offset + FIELD_LENGTH_BYTES + 1, 'utf8');
   return buffer.writeInt32BE(length, offset) + length;
+}
+
+export function writeNull(buffer: Buffer, offset: number): number {
+  return buffer.writeInt32BE(NULL_LENGTH, offset);
+}
+
+export function writeBytes(buffer: Buffer, offset: number, bytes: Uint8Array): number {
+  buffer.set(bytes, buffer.writeInt32BE(bytes.length, offset));
+  return offset + FIELD_LENGTH_BYTES + bytes.length;
 }
 
 export function writeTimestamp(buffer: Buffer, offset: number, date: Date): number {

@@ -1,5 +1,6 @@
 import { DatabaseError } from '../errors.js';
 import type { Database, PgClient } from '../postgres/database.js';
+import type { TombstoneBounds } from '../postgres/removal.js';
 
 /** A record as a batch holds it: its sequence and the bytes that its sink understands. */
 export interface WriteRecord {
@@ -42,12 +43,7 @@ export interface RecordIdentity {
   readonly executionId: string;
 }
 
-/** How long a tombstone is needed. */
-export interface MaintenanceBounds {
-  readonly tombstoneDays: number;
-  /** The oldest record that may still arrive, from the queue or the dead letters; undefined if there is none. */
-  readonly oldestSequence: number | undefined;
-}
+export type MaintenanceBounds = TombstoneBounds;
 
 /** What knows one family of tables: its staging columns and its merge. */
 export interface Sink {
@@ -57,6 +53,8 @@ export interface Sink {
   readonly target: string;
   /** SQL without parameters, sent with the BEGIN of every batch: staging table and gate. */
   readonly openBatch: string;
+  /** Its tables are created when the first record for them arrives, not at start: most installations never use them. */
+  readonly createdOnDemand?: boolean;
   /** Creates the tables or brings them up to date. */
   migrate(database: Database): Promise<void>;
   /** Finishes what was broken off and removes what is needed no more; called now and then, by every replica. */

@@ -24,6 +24,8 @@ export interface CheckpointWriterOptions extends PipelineOptions {
   tombstoneDays?: number;
   /** Further sinks that this worker serves beside the checkpoint table. */
   sinks?: Sink[];
+  /** Whether it serves the checkpoint table; without it, only `sinks`. Default: true. */
+  checkpoints?: boolean;
 }
 
 export const WRITER_DEFAULTS = Object.freeze({

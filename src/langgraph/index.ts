@@ -1,0 +1,4 @@
+/** The public exports of `checkpoint-queue/langgraph`, nothing else. */
+export { QueuedPostgresSaver } from './queued-postgres-saver.js';
+export type { QueuedPostgresSaverOptions } from './saver-options.js';
+export type { CopyResult, PruneOptions, PruneResult, ThreadSummary } from './threads.js';

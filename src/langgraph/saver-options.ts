@@ -1,0 +1,51 @@
+import type { SerializerProtocol } from '@langchain/langgraph-checkpoint';
+import { InvalidConfigError } from '../errors.js';
+import type { ProducerLimits } from '../producer/limits.js';
+import type { EmbeddedWriterOptions } from '../store/embedded-writer.js';
+import { type QueuedSettings, queuedSettings } from '../store/queued-options.js';
+import type { PipelineOptions } from '../writer/pipeline-options.js';
+
+export interface QueuedPostgresSaverOptions
+  extends Omit<PipelineOptions, 'schema' | 'table'>,
+    Partial<ProducerLimits> {
+  /** Where the tables are. Default `langgraph`; `public` is where PostgresSaver has its own, which are shared then. */
+  schema?: string;
+  /** Default: LangGraph's JsonPlusSerializer, as PostgresSaver has it. */
+  serde?: SerializerProtocol;
+  /**
+   * `latest` (default): a read sees all that was put anywhere before it began, or throws. `committed`: it reads what PostgreSQL has,
+   * and does not ask Redis.
+   */
+  consistency?: 'latest' | 'committed';
+  /** How long a read waits for what was put before it, in milliseconds. Default 10,000. */
+  readTimeoutMs?: number;
+  /** What has more bytes than this goes straight to PostgreSQL. Default 1 MiB. */
+  maxQueuedBytes?: number;
+  /**
+   * Also drain the queue in this process, for applications that want no separate worker: `true`, or how. `end` then waits up to
+   * 10 s for the commit of what was put here. Default: false.
+   */
+  writer?: boolean | EmbeddedWriterOptions;
+}
+
+export interface SaverSettings extends QueuedSettings {
+  readonly consistency: 'latest' | 'committed';
+  readonly readTimeoutMs: number;
+}
+
+const DEFAULT_READ_TIMEOUT_MS = 10_000;
+
+/** @throws InvalidConfigError naming the option */
+export function saverSettings(options: QueuedPostgresSaverOptions): SaverSettings {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidConfigError('options', 'must be an object with redis and postgres');
+  }
+  const { consistency = 'latest', readTimeoutMs = DEFAULT_READ_TIMEOUT_MS } = options;
+  if (consistency !== 'latest' && consistency !== 'committed') {
+    throw new InvalidConfigError('consistency', "must be 'latest' or 'committed'");
+  }
+  if (!(typeof readTimeoutMs === 'number' && readTimeoutMs >= 0)) {
+    throw new InvalidConfigError('readTimeoutMs', 'must be a number of at least 0');
+  }
+  return { ...queuedSettings(options), consistency, readTimeoutMs };
+}
