@@ -4,6 +4,7 @@ import type { ConnectedConfig } from '../config.js';
 import { boundedPool } from '../postgres/bounded-pool.js';
 import { Database } from '../postgres/database.js';
 import { parseDsn } from '../postgres/dsn.js';
+import { graphTableNames } from '../postgres/graph-tables.js';
 import { tableNames } from '../postgres/identifiers.js';
 import { RedisConnection } from '../redis/connection.js';
 import { settlesWithin } from '../redis/deadline.js';
@@ -84,7 +85,7 @@ function lookAtPostgres(
   const workers = subject?.stats.workers.length;
   return lookAtAll(
     [...POSTGRES_CHECKS, ...TABLE_CHECKS],
-    { database, names: tableNames(config), workerPool, workers },
+    { database, names: tableNames(config), graph: graphTableNames(config.graphSchema), workerPool, workers },
     timeoutMs,
   );
 }

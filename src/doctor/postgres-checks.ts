@@ -1,4 +1,5 @@
 import type { Database, TextRow } from '../postgres/database.js';
+import type { GraphTableNames } from '../postgres/graph-tables.js';
 import type { TableNames } from '../postgres/identifiers.js';
 import { type Check, error, ok, type Verdict, warning } from './finding.js';
 
@@ -6,6 +7,8 @@ import { type Check, error, ok, type Verdict, warning } from './finding.js';
 export interface PostgresSubject {
   readonly database: Database;
   readonly names: TableNames;
+  /** Of the LangGraph checkpointer; they are there once it has saved. */
+  readonly graph: GraphTableNames;
   /** Connections that one worker may open. */
   readonly workerPool: number;
   /** Worker replicas that run; undefined while Redis, who knows, cannot be asked. */

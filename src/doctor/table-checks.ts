@@ -1,4 +1,5 @@
 import { SchemaMismatchError } from '../errors.js';
+import { GRAPH_SCHEMA_VERSION, graphSchemaVersion } from '../postgres/graph-schema.js';
 import { expectedIndexes, indexesOf, serves } from '../postgres/indexes.js';
 import { SCHEMA_VERSION, schemaVersion } from '../postgres/schema.js';
 import { type Check, error, mebibytes, ok, type Verdict, warning } from './finding.js';
@@ -7,6 +8,7 @@ import { onlyRow, type PostgresSubject } from './postgres-checks.js';
 /** Tables as they are in PostgreSQL. Where they are missing, the first says so and the others have nothing to say. */
 export const TABLE_CHECKS: ReadonlyArray<Check<PostgresSubject>> = [
   { name: 'postgres.schema', look: schema },
+  { name: 'postgres.langgraph', look: langgraph },
   { name: 'postgres.indexes', look: indexes },
   { name: 'postgres.index-use', look: indexUse },
   { name: 'postgres.autovacuum', look: autovacuum },
@@ -15,18 +17,30 @@ export const TABLE_CHECKS: ReadonlyArray<Check<PostgresSubject>> = [
 ];
 
 async function schema({ database, names }: PostgresSubject): Promise<Verdict> {
-  let version: number;
+  const found = await versionOf(() => schemaVersion(database, names));
+  return typeof found === 'number' ? versionVerdict(names.label, found, SCHEMA_VERSION, 'ckpt init') : found;
+}
+
+async function langgraph({ database, graph }: PostgresSubject): Promise<Verdict> {
+  if (!(await tableExists(database, graph.ledger))) return ok('not in use');
+  const found = await versionOf(() => graphSchemaVersion(database, graph));
+  const todo = 'Call setup() of QueuedPostgresSaver.';
+  return typeof found === 'number' ? versionVerdict(graph.label, found, GRAPH_SCHEMA_VERSION, todo) : found;
+}
+
+async function versionOf(read: () => Promise<number>): Promise<number | Verdict> {
   try {
-    version = await schemaVersion(database, names);
+    return await read();
   } catch (cause) {
     if (!(cause instanceof SchemaMismatchError)) throw cause;
     return error(cause.message, 'Run the release that made the tables, or a newer one.');
   }
-  const needed = `this release needs version ${SCHEMA_VERSION}`;
-  if (version === SCHEMA_VERSION) return ok(`${names.label} has schema version ${version}`);
-  const seen =
-    version === 0 ? `${names.label} is missing or incomplete` : `${names.label} has version ${version}`;
-  return error(`${seen}; ${needed}`, 'ckpt init');
+}
+
+function versionVerdict(label: string, found: number, needed: number, todo: string): Verdict {
+  if (found === needed) return ok(`${label} has schema version ${found}`);
+  const seen = found === 0 ? `${label} is missing or incomplete` : `${label} has version ${found}`;
+  return error(`${seen}; this release needs version ${needed}`, todo);
 }
 
 async function indexes({ database, names }: PostgresSubject): Promise<Verdict> {
@@ -96,13 +110,14 @@ async function indexUse({ database, names }: PostgresSubject): Promise<Verdict> 
   );
 }
 
-async function autovacuum({ database, names }: PostgresSubject): Promise<Verdict> {
+async function autovacuum(subject: PostgresSubject): Promise<Verdict> {
   const row = await onlyRow(
-    database,
+    subject.database,
     `SELECT current_setting('autovacuum') AS autovacuum, current_setting('track_counts') AS counts,
-       (SELECT string_agg(relname, ', ') FROM pg_class
-         WHERE oid IN (to_regclass($1), to_regclass($2)) AND reloptions && '{autovacuum_enabled=false,autovacuum_enabled=off}') AS without`,
-    [names.checkpoints, names.tombstones],
+       (SELECT string_agg(oid::regclass::text, ', ') FROM pg_class
+         WHERE oid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name)
+           AND reloptions && '{autovacuum_enabled=false,autovacuum_enabled=off}') AS without`,
+    [allTables(subject)],
   );
   if (row.autovacuum === 'off' || row.counts === 'off') {
     return error(
@@ -122,23 +137,39 @@ async function autovacuum({ database, names }: PostgresSubject): Promise<Verdict
 /** More dead rows than this share of the living ones: autovacuum, which begins at a fifth, does not keep up. */
 const DEAD_SHARE = 0.5;
 
-async function deadTuples({ database, names }: PostgresSubject): Promise<Verdict> {
-  const rows = await database.query(
-    `SELECT relname AS name, n_live_tup AS live, n_dead_tup AS dead, pg_total_relation_size(relid) AS bytes
-       FROM pg_stat_user_tables WHERE relid IN (to_regclass($1), to_regclass($2)) ORDER BY relname`,
-    [names.checkpoints, names.tombstones],
+async function deadTuples(subject: PostgresSubject): Promise<Verdict> {
+  const rows = await subject.database.query(
+    `SELECT relid::regclass::text AS name, n_live_tup AS live, n_dead_tup AS dead, pg_total_relation_size(relid) AS bytes
+       FROM pg_stat_user_tables WHERE relid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name) ORDER BY 1`,
+    [allTables(subject)],
   );
-  const tables = rows.map(({ name, live, dead, bytes }) => ({
-    dead: Number(dead),
-    live: Number(live),
-    text: `${name} ${live} rows, ${dead} dead, ${mebibytes(Number(bytes))}`,
+  const tables = rows.map((row) => ({
+    name: row.name as string,
+    live: Number(row.live),
+    dead: Number(row.dead),
+    bytes: Number(row.bytes),
   }));
-  const seen = tables.map(({ text }) => text).join('; ') || 'no tables';
-  if (!tables.some(({ live, dead }) => dead > SMALL_TABLE_ROWS && dead > DEAD_SHARE * live)) return ok(seen);
+  const text = (some: typeof tables) =>
+    some
+      .map(({ name, live, dead, bytes }) => `${name} ${live} rows, ${dead} dead, ${mebibytes(bytes)}`)
+      .join('; ');
+  const bloated = tables.filter(({ live, dead }) => dead > SMALL_TABLE_ROWS && dead > DEAD_SHARE * live);
+  if (bloated.length === 0) return ok(text(tables) || 'no tables');
   return warning(
-    seen,
-    `VACUUM (ANALYZE) ${names.checkpoints}, ${names.tombstones}; then let autovacuum do more: autovacuum_vacuum_cost_limit up, autovacuum_vacuum_scale_factor of these tables down. A transaction that is open for hours keeps it from removing anything.`,
+    text(bloated),
+    `VACUUM (ANALYZE) ${bloated.map(({ name }) => name).join(', ')}; then let autovacuum do more: autovacuum_vacuum_cost_limit up, autovacuum_vacuum_scale_factor of these tables down. A transaction that is open for hours keeps it from removing anything.`,
   );
+}
+
+function allTables({ names, graph }: PostgresSubject): string[] {
+  return [
+    names.checkpoints,
+    names.tombstones,
+    graph.checkpoints,
+    graph.blobs,
+    graph.writes,
+    graph.tombstones,
+  ];
 }
 
 /** A small catalog that is mostly air harms nobody. */

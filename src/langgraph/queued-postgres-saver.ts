@@ -58,10 +58,10 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
   constructor(options: QueuedPostgresSaverOptions) {
     super(options?.serde);
     this.#settings = saverSettings(options);
-    const { redis, postgres, queue, prefix, logger, writer } = options;
+    const { redis, postgres, queue, prefix, logger, telemetry, writer } = options;
     const names = graphTableNames(options.schema);
     const sql = graphTableSql(names);
-    const pipeline = { redis, postgres, queue, prefix, logger };
+    const pipeline = { redis, postgres, queue, prefix, logger, telemetry };
     this.#sink = new GraphSink(names);
     this.#database = new Database(postgres, { logger });
     const creatingTables = <T>(work: () => Promise<T>) => creatingMissingTables(work, () => this.setup());

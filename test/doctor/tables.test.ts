@@ -2,6 +2,8 @@ import pg from 'pg';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { compressionVerdict } from '../../src/doctor/postgres-checks.js';
 import { Database } from '../../src/postgres/database.js';
+import { migrateGraphTables } from '../../src/postgres/graph-schema.js';
+import { graphTableNames } from '../../src/postgres/graph-tables.js';
 import { tableNames } from '../../src/postgres/identifiers.js';
 import { expectedIndexes, indexesOf, serves } from '../../src/postgres/indexes.js';
 import { SCHEMA_VERSION } from '../../src/postgres/schema.js';
@@ -41,6 +43,19 @@ describe('the doctor, on the tables,', () => {
 
     await place.pool.query(`INSERT INTO ${migrations} (version) VALUES (99)`);
     expect(await schemaOf()).toMatchObject({ severity: 'error', seen: expect.stringContaining('99') });
+  });
+
+  it('says that those of LangGraph are not in use, well or incomplete', async () => {
+    const place = await testPlace();
+    const look = async () => (await diagnosis(place, { graphSchema: place.schema }))['postgres.langgraph'];
+    expect(await look()).toMatchObject({ severity: 'ok', seen: 'not in use' });
+    await migrateGraphTables(new Database(place.pool), graphTableNames(place.schema));
+    expect(await look()).toMatchObject({
+      severity: 'ok',
+      seen: `${place.schema}.checkpoints has schema version 1`,
+    });
+    await place.pool.query(`DROP TABLE ${place.schema}.checkpoint_blobs`);
+    expect(await look()).toMatchObject({ severity: 'error', todo: expect.stringContaining('setup()') });
   });
 
   it('does not send its checkpoint where it would create tables', async () => {
@@ -116,7 +131,7 @@ describe('the doctor, on the tables,', () => {
     });
     expect(found['postgres.autovacuum']).toMatchObject({
       severity: 'error',
-      seen: 'switched off for checkpoints: it grows without end',
+      seen: `switched off for ${place.checkpoints}: it grows without end`,
     });
   });
 

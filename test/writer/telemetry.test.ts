@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { emptyCheckpoint } from '@langchain/langgraph-checkpoint';
 import {
   type Context,
   type ContextManager,
@@ -19,6 +20,7 @@ import {
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { loadTelemetry } from '../../workers/telemetry.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
+import { testSaver } from '../langgraph/place.js';
 import { type Place, startWriter, testPlace, testStore } from '../store/place.js';
 
 /** What an application's OpenTelemetry SDK does: the context follows the calls. */
@@ -122,6 +124,17 @@ describe('a pipeline with telemetry', () => {
       .filter(({ kind }) => kind === SpanKind.PRODUCER)
       .map(({ parentSpanContext }) => parentSpanContext?.spanId);
     expect(parents.sort()).toEqual(steps.map(({ spanId }) => spanId).sort());
+  });
+
+  it('puts what a LangGraph checkpointer saves into the trace of its step', async () => {
+    const place = await testPlace();
+    const saver = testSaver(place, { telemetry: await loadTelemetry(), writer: true });
+    const thread = { configurable: { thread_id: 'thread', checkpoint_ns: '' } };
+    const metadata = { source: 'input', step: -1, parents: {} } as const;
+    const step = await inSpan('step of the graph', () => saver.put(thread, emptyCheckpoint(), metadata, {}));
+    const { producer, consumer } = await spansOfPipeline();
+    expect(producer.parentSpanContext?.spanId).toBe(step.spanId);
+    expect(consumer.spanContext().traceId).toBe(step.traceId);
   });
 
   it('tells no trace anything of a checkpoint', async () => {
