@@ -1,8 +1,11 @@
+import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { poisonablePlace, refused } from '../dead-letters/letters.js';
+import { TcpProxy } from '../faults/tcp-proxy.js';
+import { services } from '../services.js';
 import { type Place, startWriter, testPlace, testStore } from '../store/place.js';
-import { runCli } from './cli.js';
+import { runCli, startCli } from './cli.js';
 
 const envOf = ({ postgres, redis, schema, queue }: Place): NodeJS.ProcessEnv => ({
   DATABASE_URL: postgres,
@@ -65,6 +68,18 @@ it('doctor exits with 2 where it can reach neither service, in time and without 
   expect(stdout).toMatch(/^error {4}postgres\.connection +PostgreSQL cannot be reached: ECONNREFUSED$/m);
   expect(stdout + stderr).not.toContain('hunter2');
   expect(performance.now() - began).toBeLessThan(15_000);
+});
+
+it('doctor ends at once on Ctrl-C, also where a server does not answer', async () => {
+  const proxy = await TcpProxy.before(services().databaseUrl);
+  proxy.stall();
+  const doctor = startCli(['doctor', '--timeout', '300'], { DATABASE_URL: proxy.url });
+  doctor.stdout?.resume();
+  await expect.poll(() => proxy.connections, { timeout: 20_000 }).toBeGreaterThan(0);
+  const began = performance.now();
+  doctor.kill('SIGINT');
+  expect(await once(doctor, 'exit')).toEqual([130, null]);
+  expect(performance.now() - began).toBeLessThan(10_000);
 });
 
 it.each(['0', '301', 'soon'])('doctor refuses a timeout of %s', async (timeout) => {

@@ -2,7 +2,7 @@ import fastify, { type FastifyInstance } from 'fastify';
 import type { ConnectedConfig } from '../../src/config.js';
 import { HttpListenError } from '../../src/errors.js';
 import { RedisConnection } from '../../src/redis/connection.js';
-import { settlesWithin } from '../../src/redis/deadline.js';
+import { before, settlesWithin } from '../../src/redis/deadline.js';
 import { queueKeys } from '../../src/redis/queue-keys.js';
 import { readQueueStats } from '../../src/redis/queue-stats.js';
 import type { CheckpointWriter } from '../../src/writer/checkpoint-writer.js';
@@ -20,6 +20,8 @@ export type WorkerHttpConfig = Pick<
 
 const CLOSE_MS = 2000;
 const REMEMBERED_MS = 1000;
+/** A scrape tells the rest all the same, before Prometheus gives it up. */
+const QUEUE_TIMEOUT_MS = 2000;
 
 /**
  * Health and metrics of one worker over HTTP: `/healthz`, whether the process lives and its loop turns; `/readyz`, whether it can
@@ -38,9 +40,9 @@ export class WorkerHttp {
     this.#readiness = new ReadinessProbe(writer, config);
     this.#redis = new RedisConnection(config.redis, 'commands');
     const keys = queueKeys(config);
-    const readQueue = remembered(REMEMBERED_MS, () =>
-      readQueueStats(this.#redis, keys).catch(() => undefined),
-    );
+    const read = () =>
+      before(Date.now() + QUEUE_TIMEOUT_MS, readQueueStats(this.#redis, keys), 'reading the queue');
+    const readQueue = remembered(REMEMBERED_MS, () => read().catch(() => undefined));
     this.#app = this.#routes(new WriterMetrics(writer, config.queue, readQueue));
   }
 

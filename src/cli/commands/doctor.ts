@@ -18,15 +18,17 @@ export function registerDoctor(program: Command): void {
     .option('--timeout <seconds>', 'for each check; the probe may take three times that', '10')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExit code: 0 all is well, 1 warnings, 2 errors.')
-    .action((options: CommonOptions & { timeout: string }) =>
-      runCommand(options, async ({ config, print, interruptible }) => {
+    .action(async (options: CommonOptions & { timeout: string }) => {
+      await runCommand(options, async ({ config, print, interruptible }) => {
         const timeoutMs = wholeNumber('--timeout', options.timeout, 1, MAX_TIMEOUT_SECONDS) * 1000;
         const findings = await interruptible(diagnose(withServices(config), timeoutMs));
         const severity = worst(findings);
         print({ severity, findings }, () => doctorText(findings));
         process.exitCode = EXIT_CODE[severity];
-      }),
-    );
+      });
+      // Interrupted, it would otherwise wait for what a server has not answered.
+      process.exit();
+    });
 }
 
 /** One line for what was seen, and below it what to do. */
