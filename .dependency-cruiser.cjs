@@ -3,6 +3,7 @@ const LAYERS = [
   'src/cli',
   'workers',
   'src/index',
+  'src/recorder',
   'src/dead-letters',
   'src/store',
   'src/producer',
@@ -23,6 +24,15 @@ module.exports = {
       severity: 'error',
       from: { path: '^(src|workers)', pathNot: '^src/services' },
       to: { dependencyTypes: ['npm-dev'] },
+    },
+    {
+      name: 'the recorder works on any store',
+      severity: 'error',
+      from: { path: '^src/recorder/' },
+      to: {
+        path: '^(src|workers)/',
+        pathNot: '^src/(recorder/|(store/checkpoint-store|checkpoint|errors|json)\\.ts$)',
+      },
     },
     ...LAYERS.slice(1).map((layer, index) => ({
       name: `${layer} imports no layer above it`,
