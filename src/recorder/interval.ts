@@ -1,5 +1,3 @@
-import { performance } from 'node:perf_hooks';
-
 /**
  * Lets one value through in an interval, and of those that come meanwhile the newest when it is over. A value that could not be
  * saved waits for the next interval, unless a newer one takes its place.
