@@ -121,8 +121,9 @@ async function runAgent(executionId: string, connections: Connections, killAt?: 
 }
 
 /** The settings of the agent; queue and schema are of this example alone unless they are set. */
-function connectionsOf(given: { REDIS_URL?: string; DATABASE_URL?: string } = {}): Connections {
-  const { REDIS_URL, DATABASE_URL, CKPT_QUEUE, CKPT_SCHEMA } = { ...process.env, ...given };
+function connectionsOf(given: NodeJS.ProcessEnv = {}): Connections {
+  const env: NodeJS.ProcessEnv = { ...process.env, ...given };
+  const { REDIS_URL, DATABASE_URL, CKPT_QUEUE, CKPT_SCHEMA } = env;
   if (!REDIS_URL || !DATABASE_URL) throw new Error('REDIS_URL and DATABASE_URL are needed');
   return {
     redis: REDIS_URL,

@@ -178,7 +178,6 @@ export class CheckpointRecorder<S = unknown> {
     this.#flush();
     await this.#turns.alone(async () => {
       await this.#store.clear(this.executionId);
-      this.#limit?.forget();
       this.#version ??= 0;
     });
   }

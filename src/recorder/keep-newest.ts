@@ -58,12 +58,6 @@ export class KeepNewest {
     if (!this.#working) this.#round = this.#rounds();
   }
 
-  /** The execution was cleared. */
-  forget(): void {
-    this.#kept = [];
-    this.#foundExisting = true;
-  }
-
   /** Waits until the limit is kept, up to the deadline: what is not committed by then stays for the next recorder. */
   async close(deadlineMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;

@@ -27,6 +27,20 @@ it('deletes nothing that is committed for the sake of what only waits in the que
   expect(await storedNodes(place)).toEqual(['e', 'f']);
 });
 
+it('keeps what is committed while newer ones only wait in the queue', async () => {
+  const place = await testPlace();
+  const writer = await startWriter(place, { lingerMs: 0 });
+  const store = testStore(place);
+  const recorder = testRecorder({ store, maxCheckpoints: 3 });
+  for (const node of ['a', 'b', 'c']) await recorder.save(node, {});
+  await store.flush();
+  await writer.close();
+  for (const node of ['d', 'e']) await recorder.save(node, {});
+  await recorder.close({ deadlineMs: 100 });
+
+  expect(await storedNodes(place)).toEqual(['a', 'b', 'c']);
+});
+
 it('does not wait for commits longer than it is told at close; the next recorder sees to it', async () => {
   const place = await testPlace();
   const store = testStore(place);

@@ -139,7 +139,7 @@ describe.each(STORES)('CheckpointRecorder on a %s', (_, open) => {
     const other = newCheckpoint();
     await store.save(other, { ack: 'committed' });
     const recorder = testRecorder({ store, executionId });
-    recorder.afterNode('d', {});
+    for (let step = 0; step < 50; step++) recorder.afterNode('d', {});
     await recorder.clear();
 
     expect(await recorder.list()).toEqual([]);
@@ -181,16 +181,20 @@ describe.each(STORES)('CheckpointRecorder on a %s', (_, open) => {
   });
 
   it('keeps only the newest checkpoints, those of former recorders included', async () => {
-    const { store, executionId } = await recordedBefore();
+    const store = await open();
+    const former = testRecorder({ store });
+    const { executionId } = former;
+    for (let step = 0; step < 150; step++) former.afterNode(`${step}`, { step });
+    await former.close();
     const recorder = testRecorder({ store, executionId, maxCheckpoints: 4 });
-    recorder.afterNode('d', {});
+    recorder.afterNode('a', {});
     await recorder.close();
-    expect(nodes(await store.list(executionId))).toEqual(['a', 'b', 'c', 'd']);
+    expect(nodes(await store.list(executionId))).toEqual(['147', '148', '149', 'a']);
 
     const next = testRecorder({ store, executionId, maxCheckpoints: 2 });
-    for (let step = 0; step < 150; step++) next.afterNode(`${step}`, { step });
+    for (let step = 0; step < 50; step++) next.afterNode(`${step}`, { step });
     await next.close();
-    expect(nodes(await store.list(executionId))).toEqual(['148', '149']);
+    expect(nodes(await store.list(executionId))).toEqual(['48', '49']);
   });
 });
 
