@@ -5,6 +5,7 @@ const LAYERS = [
   'src/index',
   'src/doctor',
   'src/langgraph',
+  'src/recorder',
   'src/dead-letters',
   'src/store',
   'src/producer',
@@ -32,6 +33,15 @@ module.exports = {
       severity: 'error',
       from: { path: '^(workers|src/index|src/cli)' },
       to: { path: 'node_modules/@langchain', reachable: true },
+    },
+    {
+      name: 'the recorder works on any store',
+      severity: 'error',
+      from: { path: '^src/recorder/' },
+      to: {
+        path: '^(src|workers)/',
+        pathNot: '^src/(recorder/|(store/checkpoint-store|checkpoint|errors|json)\\.ts$)',
+      },
     },
     ...LAYERS.slice(1).map((layer, index) => ({
       name: `${layer} imports no layer above it`,

@@ -35,12 +35,16 @@ export {
   QueueUnavailableError,
   SaveLostError,
   SchemaMismatchError,
+  StateMismatchError,
   VersionConflictError,
   WriteRefusedError,
 } from './errors.js';
 export type { Logger } from './logger.js';
 export type { PgClient, PgPool, PoolUse, PostgresOption } from './postgres/database.js';
 export type { ProducerLimits } from './producer/limits.js';
+export { CheckpointRecorder, type Resumed } from './recorder/checkpoint-recorder.js';
+export type { BackgroundFailure, CheckpointRecorderOptions } from './recorder/recorder-options.js';
+export type { StateSchema } from './recorder/state-schema.js';
 export type { RedisOption } from './redis/connection.js';
 export type {
   CheckpointStore,
