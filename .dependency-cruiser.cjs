@@ -7,6 +7,7 @@ const LAYERS = [
   'src/store',
   'src/producer',
   'src/writer',
+  'src/retention',
   'src/postgres',
   'src/redis',
   'src/chunk',

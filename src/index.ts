@@ -41,6 +41,7 @@ export type { Logger } from './logger.js';
 export type { PgClient, PgPool, PostgresOption } from './postgres/database.js';
 export type { ProducerLimits } from './producer/limits.js';
 export type { RedisOption } from './redis/connection.js';
+export type { PruneOptions, PruneProgress, PruneResult } from './retention/prune-options.js';
 export type {
   CheckpointStore,
   CommitOutcome,
