@@ -121,7 +121,10 @@ export class Pruning {
     const newest = Math.max(...rows.map(({ sequence }) => sequence));
     const { floors, now } = await this.pending(executionIds, newest);
     const floorOf = new Map(executionIds.map((id, index) => [id, floors[index] ?? Number.POSITIVE_INFINITY]));
-    const free = rows.filter(({ executionId, sequence }) => sequence < (floorOf.get(executionId) as number));
+    // Numbered by a clock ahead of Redis', its tombstone would stop later saves.
+    const free = rows.filter(
+      ({ executionId, sequence }) => sequence <= now && sequence < (floorOf.get(executionId) as number),
+    );
     const isRecent = ({ sequence }: DueRow) => sequence >= now - RECENT_US;
     return {
       old: free.filter((row) => !isRecent(row)),
