@@ -42,6 +42,8 @@ export type { PgClient, PgPool, PostgresOption } from './postgres/database.js';
 export type { ProducerLimits } from './producer/limits.js';
 export type { RedisOption } from './redis/connection.js';
 export type { PruneOptions, PruneProgress, PruneResult } from './retention/prune-options.js';
+export type { RetentionOptions } from './retention/retention-options.js';
+export type { RetentionResult } from './retention/retention-run.js';
 export type {
   CheckpointStore,
   CommitOutcome,

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { type ConnectedConfig, loadConfig, withServices } from '../src/config.js';
 import { CheckpointQueueError } from '../src/errors.js';
+import { retentionOfEnvironment } from '../src/retention/retention-options.js';
 import type { WriterStats } from '../src/writer/batch-committer.js';
 import { CheckpointWriter } from '../src/writer/checkpoint-writer.js';
 
@@ -22,7 +23,7 @@ const SIGNAL_EXIT_CODE = { SIGINT: 130, SIGTERM: 143 } as const;
  */
 export async function runWorker(config: ConnectedConfig): Promise<void> {
   const logger = pino({ name: 'checkpoint-worker', level: config.logLevel });
-  const writer = new CheckpointWriter({ ...config, logger });
+  const writer = new CheckpointWriter({ ...config, retention: retentionOfEnvironment(config), logger });
   const stopped = new Promise<void>((resolve, reject) => {
     let stopping = false;
     const stop = (reason: string) => {

@@ -1,15 +1,19 @@
 import { EventEmitter } from 'node:events';
-import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
+import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
 import type { ChunkJob } from '../chunk.js';
 import { DatabaseError, InvalidChunkError, InvalidConfigError, MisroutedChunkError } from '../errors.js';
 import { type Logger, silentLogger } from '../logger.js';
 import { Database } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
+import { AbandonableWorker } from '../redis/abandonable-worker.js';
 import { RedisConnection, redisErrorText, throttledErrorLog } from '../redis/connection.js';
 import { DeadLetterQueue } from '../redis/dead-letter-queue.js';
-import { timerMs } from '../redis/deadline.js';
+import { settlesWithin } from '../redis/deadline.js';
 import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
 import { REPORT_INTERVAL_MS, WorkerRegistry } from '../redis/worker-registry.js';
+import { retentionSettings } from '../retention/retention-options.js';
+import type { RetentionResult } from '../retention/retention-run.js';
+import { RetentionSchedule } from '../retention/retention-schedule.js';
 import { BatchCommitter, type BatchEvent, type WriterStats } from './batch-committer.js';
 import { Batcher } from './batcher.js';
 import { CheckpointSink } from './checkpoint-sink.js';
@@ -39,10 +43,14 @@ const DEFAULT_DEADLINE_MS = 10_000;
  * so locks, their renewal and the recovery of a dead worker's jobs stay BullMQ's. Delivery is at least once; applying a
  * record again changes nothing. While PostgreSQL is away the batches in hand are held and tried again.
  *
- * Emits `batch` (BatchEvent) after each commit, and `breaker` (BreakerState) when PostgreSQL becomes unavailable, or available
- * again: in between it takes no new jobs.
+ * Emits `batch` (BatchEvent) after each commit, `breaker` (BreakerState) when PostgreSQL becomes unavailable, or available
+ * again: in between it takes no new jobs; and `retention` (RetentionResult) after a run of the retention in this replica.
  */
-export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breaker: [BreakerState] }> {
+export class CheckpointWriter extends EventEmitter<{
+  batch: [BatchEvent];
+  breaker: [BreakerState];
+  retention: [RetentionResult];
+}> {
   readonly #settings: WriterSettings;
   readonly #logger: Logger;
   readonly #keys: QueueKeys;
@@ -58,20 +66,23 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
   readonly #cleanup: JobCleanup;
   readonly #maintenance: Maintenance;
   readonly #registry: WorkerRegistry;
+  readonly #retention: RetentionSchedule | undefined;
   /** Committed jobs that BullMQ is removing, with the executions whose marks go afterwards. */
   readonly #finishing = new WeakMap<object, readonly string[]>();
   readonly #giveUp = new AbortController();
   readonly #onWorkerError: (error: unknown) => void;
-  #worker: ChunkWorker | undefined;
+  #worker: AbandonableWorker<ChunkJob, void> | undefined;
   #closing: Promise<void> | undefined;
 
   /** @throws InvalidConfigError naming the option. Connects to nothing yet. */
   constructor(options: CheckpointWriterOptions) {
     super();
     this.#settings = writerSettings(options);
+    const retention = options.retention && retentionSettings(options.retention);
     this.#logger = options.logger ?? silentLogger;
     this.#keys = queueKeys(options);
-    const checkpoints = new CheckpointSink(tableNames(options));
+    const names = tableNames(options);
+    const checkpoints = new CheckpointSink(names);
     this.#sinks = new Map([checkpoints, ...(options.sinks ?? [])].map((sink) => [sink.name, sink]));
     const { concurrency, maxConcurrentBatches, maxBatchRecords, maxBatchBytes, lingerMs, tombstoneDays } =
       this.#settings;
@@ -103,6 +114,16 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       tombstoneDays,
       logger: this.#logger,
     });
+    if (retention !== undefined) {
+      this.#retention = new RetentionSchedule({
+        place: { client, keys: this.#keys, database: this.#database, names, deadLetters: this.#deadLetters },
+        settings: retention,
+        lockDurationMs: this.#settings.lockDurationMs,
+        logger: this.#logger,
+        onRun: (result) => this.#tell(() => this.emit('retention', result)),
+      });
+      chores.push(this.#retention.chore);
+    }
     this.#registry = new WorkerRegistry(client, this.#keys);
     const report = { intervalMs: REPORT_INTERVAL_MS, run: () => this.#report() };
     this.#maintenance = new Maintenance([...chores, report], (error) => {
@@ -137,7 +158,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
   async start(): Promise<void> {
     if (this.#worker || this.#closing) throw new InvalidConfigError('start', 'may be called once');
     const { lockDurationMs, concurrency } = this.#settings;
-    this.#worker = new ChunkWorker(this.#keys.queue, (job, token) => this.#process(job, token), {
+    this.#worker = new AbandonableWorker(this.#keys.queue, (job, token) => this.#process(job, token), {
       connection: this.#connection.client,
       prefix: this.#keys.prefix,
       concurrency,
@@ -163,6 +184,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       .run()
       .catch((error) => this.#logger.error({ error: redisErrorText(error) }, 'worker loop ended'));
     this.#maintenance.start();
+    this.#retention?.start();
     this.#report().catch(this.#onWorkerError);
     this.#logger.info(
       { queue: this.#keys.queue, tables: [...this.#sinks.values()].map((s) => s.target) },
@@ -181,7 +203,12 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
   }
 
   async #close(deadlineMs: number): Promise<void> {
-    const inHand = Promise.all([this.#worker?.close(), this.#batcher.drain(), this.#maintenance.stop()]);
+    const inHand = Promise.all([
+      this.#worker?.close(),
+      this.#batcher.drain(),
+      this.#maintenance.stop(),
+      this.#retention?.close(),
+    ]);
     const finished = inHand.then(() => this.#cleanup.drain());
     // BullMQ waits for ever for jobs in flight, and for a Redis that is away: the deadline is ours.
     if (!(await settlesWithin(finished, deadlineMs))) {
@@ -192,6 +219,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
           'closed with jobs in hand; they come back to the queue when their locks expire',
         );
         this.#worker?.abandon();
+        this.#retention?.abandon();
       }
     }
     const leaving = this.#worker && this.#registry.leave();
@@ -269,28 +297,4 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       this.#logger.error({}, 'a listener threw');
     }
   }
-}
-
-/** A BullMQ worker that can be let go of while its `close` waits for a Redis that is away. */
-class ChunkWorker extends Worker<ChunkJob, void> {
-  /** Ends the renewal of locks and the connections, which would keep the process alive. */
-  abandon(): void {
-    void this.lockManager.close();
-    this.disconnect().catch(() => {});
-  }
-}
-
-/** Whether it settled, in whichever way, within the time. */
-async function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const expired = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), timerMs(ms));
-  });
-  const settled = work.then(
-    () => true,
-    () => true,
-  );
-  const result = await Promise.race([settled, expired]);
-  clearTimeout(timer);
-  return result;
 }
