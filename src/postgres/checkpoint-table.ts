@@ -189,7 +189,7 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
  * Of a row `t`: whether a delete has left its tombstone and is about to remove it. In between it counts as gone, for who reads and
  * for who writes.
  */
-export function goneCondition({ tombstones }: TableNames): string {
+export function goneCondition({ tombstones }: Pick<TableNames, 'tombstones'>): string {
   return `EXISTS (
         SELECT FROM ${tombstones} d
          WHERE NOT d.settled AND d.fence >= t.write_seq AND ${covers('t.id', 't.execution_id')})`;

@@ -44,18 +44,21 @@ export class RetentionSql {
   survey(after: string | undefined, limit: number, most: number): Statement {
     const { checkpoints } = this.#names;
     const values: unknown[] = [after ?? '', limit, most];
+    const { unsettled, kept, due } = this.#due(values);
     const next = (condition: string) =>
       `SELECT execution_id FROM ${checkpoints} WHERE execution_id ${condition} ORDER BY execution_id LIMIT 1`;
     return {
       text: `
-        WITH RECURSIVE executions AS (
+        WITH RECURSIVE ${unsettled},
+          executions AS (
             (${next(after === undefined ? '>= $1' : '> $1')})
             UNION ALL
             SELECT (${next('> e.execution_id')}) FROM executions e WHERE e.execution_id IS NOT NULL),
           page AS MATERIALIZED (
             SELECT execution_id FROM executions WHERE execution_id IS NOT NULL LIMIT $2)
-        SELECT e.execution_id, d.due FROM page e
-         CROSS JOIN LATERAL (SELECT count(*) AS due FROM (SELECT ${this.#due(values)} LIMIT $3) t) d
+        SELECT e.execution_id, d.due FROM page e ${kept}
+         CROSS JOIN LATERAL (
+           SELECT count(*) AS due FROM (SELECT FROM ${checkpoints} t WHERE ${due} LIMIT $3) t) d
          ORDER BY e.execution_id`,
       values,
     };
@@ -63,15 +66,17 @@ export class RetentionSql {
 
   /** What is due of these executions, the oldest first, `limit` of each at most. @param after where to go on in all of them */
   due(executionIds: readonly string[], limit: number, after?: DueRow): Statement {
+    const { checkpoints } = this.#names;
     const values: unknown[] = [executionIds, limit];
-    const rows = this.#due(values, after);
+    const { unsettled, kept, due } = this.#due(values, after);
     return {
       text: `
+        WITH ${unsettled}
         SELECT d.id, d.execution_id, d.write_seq, d.version, to_json(d.timestamp) #>> '{}' AS timestamp
-          FROM unnest($1::text[]) AS e (execution_id)
+          FROM unnest($1::text[]) AS e (execution_id) ${kept}
          CROSS JOIN LATERAL (
-           SELECT t.id, t.execution_id, t.write_seq, t.version, t.timestamp ${rows}
-            ORDER BY ${qualified('t', POSITION)} LIMIT $2) d`,
+           SELECT t.id, t.execution_id, t.write_seq, t.version, t.timestamp FROM ${checkpoints} t
+            WHERE ${due} ORDER BY ${qualified('t', POSITION)} LIMIT $2) d`,
       values,
     };
   }
@@ -99,26 +104,45 @@ export class RetentionSql {
     };
   }
 
-  /** FROM and WHERE for the due rows `t` of the execution `e`; adds its parameters to the values. */
-  #due(values: unknown[], after?: DueRow): string {
-    const { checkpoints } = this.#names;
+  /**
+   * What tells the due rows `t` of an execution `e`; adds its parameters to the values. Bounds name the execution as well, so that
+   * the index by execution is searched by them: that by time would find the old rows of all executions, for each one. And each
+   * query has one table, so that the index gives its order and it ends at its limit.
+   */
+  #due(values: unknown[], after?: DueRow): { unsettled: string; kept: string; due: string } {
+    const { checkpoints, tombstones } = this.#names;
     const { keepLast, before } = this.#criteria;
-    const gone = goneCondition(this.#names);
+    const there = `NOT ${goneCondition({ tombstones: 'unsettled' })}`;
     const parameter = (value: unknown) => `$${values.push(value)}`;
-    const conditions = ['t.execution_id = e.execution_id', `NOT ${gone}`];
-    if (before !== undefined) conditions.push(`t.timestamp < ${parameter(before)}::timestamptz`);
-    if (after) {
-      const { timestamp, version, sequence, id } = after;
-      conditions.push(`(${qualified('t', POSITION)}) > (${parameter(timestamp)}::timestamptz,
-        ${parameter(version)}::integer, ${parameter(sequence)}::bigint, ${parameter(id)}::text COLLATE "C")`);
+    const conditions = ['t.execution_id = e.execution_id', there];
+    if (before !== undefined) {
+      conditions.push(`(t.execution_id, t.timestamp) < (e.execution_id, ${parameter(before)}::timestamptz)`);
     }
-    if (keepLast === undefined) return `FROM ${checkpoints} t WHERE ${conditions.join(' AND ')}`;
-    // The oldest of the newest so many; of an execution that has fewer there is none, and so nothing is due.
-    return `FROM (
-        SELECT ${POSITION} FROM ${checkpoints} t WHERE t.execution_id = e.execution_id AND NOT ${gone}
-         ORDER BY ${POSITION_DESC} OFFSET ${parameter(keepLast - 1)}::bigint LIMIT 1) kept
-      JOIN ${checkpoints} t ON (${qualified('t', POSITION)}) < (${qualified('kept', POSITION)})
-      WHERE ${conditions.join(' AND ')}`;
+    if (after) {
+      const [timestamp, version] = [parameter(after.timestamp), parameter(after.version)];
+      conditions.push(
+        `(t.execution_id, t.timestamp, t.version) >= (e.execution_id, ${timestamp}::timestamptz, ${version}::integer)`,
+        `(${qualified('t', POSITION)}) > (${timestamp}::timestamptz, ${version}::integer,
+          ${parameter(after.sequence)}::bigint, ${parameter(after.id)}::text COLLATE "C")`,
+      );
+    }
+    let kept = '';
+    if (keepLast !== undefined) {
+      // The oldest of the newest so many; of an execution that has fewer there is none, and so nothing is due.
+      kept = `
+        LEFT JOIN LATERAL (
+          SELECT ${POSITION} FROM ${checkpoints} t WHERE t.execution_id = e.execution_id AND ${there}
+           ORDER BY ${POSITION_DESC} OFFSET ${parameter(keepLast - 1)}::bigint LIMIT 1) kept ON true`;
+      conditions.push(
+        '(t.execution_id, t.timestamp, t.version) <= (e.execution_id, kept.timestamp, kept.version)',
+        `(${qualified('t', POSITION)}) < (${qualified('kept', POSITION)})`,
+      );
+    }
+    return {
+      unsettled: `unsettled AS MATERIALIZED (SELECT * FROM ${tombstones} WHERE NOT settled ORDER BY created_at)`,
+      kept,
+      due: conditions.join(' AND '),
+    };
   }
 }
 
