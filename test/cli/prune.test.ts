@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { PostgresCheckpointStore } from '../../src/index.js';
 import { retentionQueue } from '../../src/redis/queue-keys.js';
-import { daily, saveLongAgo, storedIds, tombstones } from '../retention/rows.js';
+import { daily, saveLongAgo, storedIds, tombstones, waitsFor } from '../retention/rows.js';
 import { type Place, testPlace } from '../store/place.js';
 import { type CliResult, logged, runCli, startCli } from './cli.js';
 
@@ -82,13 +82,7 @@ describe('ckpt prune', { timeout: 60_000 }, () => {
       stdout += text;
     });
     child.stderr?.resume();
-    const waits = async () => {
-      const { rows } = await place.pool.query(
-        `SELECT FROM pg_locks WHERE NOT granted AND relation = '${place.schema}.checkpoints'::regclass`,
-      );
-      return rows.length;
-    };
-    await expect.poll(waits, { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => waitsFor(place, `${place.schema}.checkpoints`), { timeout: 20_000 }).toBe(true);
     child.kill('SIGINT');
     await rival.query('COMMIT');
     expect(await once(child, 'close')).toEqual([130, null]);

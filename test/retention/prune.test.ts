@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { PostgresCheckpointStore, type PruneOptions, type QueuedCheckpointStore } from '../../src/index.js';
 import { type Place, startWriter, testPlace, testStore } from '../store/place.js';
-import { daily, days, saveLongAgo, storedIds, tombstones } from './rows.js';
+import { daily, days, saveLongAgo, storedIds, tombstones, waitsFor } from './rows.js';
 
 let place: Place;
 let plain: PostgresCheckpointStore;
@@ -130,6 +130,22 @@ it('passes over rows that somebody has locked', async () => {
   await rival.query('ROLLBACK');
   expect(await storedIds(place)).toEqual(['a:2', 'a:5']);
 });
+
+it.each(['write_seq = write_seq + 1', 'version = version + 1', 'timestamp = now()'])(
+  'what is written anew between being seen and being removed stays: %s',
+  async (change) => {
+    await plain.saveBatch(daily('a', 5));
+    const table = `${place.schema}.checkpoints`;
+    const rival = await place.pool.connect();
+    onTestFinished(() => rival.release());
+    await rival.query(`BEGIN; LOCK TABLE ${table} IN SHARE MODE`);
+    const pruning = plain.prune({ keepLast: 1 });
+    await expect.poll(() => waitsFor(place, table)).toBe(true);
+    await rival.query(`UPDATE ${table} SET ${change} WHERE id = 'a:2'; COMMIT`);
+    expect(await pruning).toMatchObject({ pruned: 3 });
+    expect((await storedIds(place)).sort()).toEqual(['a:2', 'a:5']);
+  },
+);
 
 it('leaves tombstones only of what was saved lately, for a receipt tells then that it was deleted', async () => {
   await startWriter(place);

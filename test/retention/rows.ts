@@ -37,3 +37,11 @@ export async function tombstones({ pool, schema }: Place): Promise<number> {
   const { rows } = await pool.query(`SELECT count(*)::int AS count FROM ${schema}.checkpoints_tombstones`);
   return rows[0].count;
 }
+
+/** Whether a statement waits for a lock on the table. */
+export async function waitsFor({ pool }: Place, table: string): Promise<boolean> {
+  const { rows } = await pool.query('SELECT FROM pg_locks WHERE NOT granted AND relation = to_regclass($1)', [
+    table,
+  ]);
+  return rows.length > 0;
+}

@@ -11,7 +11,7 @@ import { retentionOfEnvironment, retentionSettings } from '../../src/retention/r
 import { RetentionSchedule } from '../../src/retention/retention-schedule.js';
 import { forgedLine, testLetters } from '../dead-letters/letters.js';
 import { type Place, startWriter, testPlace, testWriter } from '../store/place.js';
-import { daily, days, saveLongAgo, storedIds } from './rows.js';
+import { daily, days, saveLongAgo, storedIds, waitsFor } from './rows.js';
 
 const HOUR_MS = 3_600_000;
 
@@ -184,12 +184,7 @@ it('stops between two batches when its replica closes', { timeout: 60_000 }, asy
   const runs: object[] = [];
   writer.on('retention', (result) => runs.push(result));
   await writer.start();
-  await vi.waitFor(async () => {
-    const { rows } = await place.pool.query(
-      `SELECT FROM pg_locks WHERE NOT granted AND relation = '${schema}.checkpoints'::regclass`,
-    );
-    expect(rows).toHaveLength(1);
-  }, 10_000);
+  await expect.poll(() => waitsFor(place, `${schema}.checkpoints`), { timeout: 10_000 }).toBe(true);
   const closing = writer.close({ deadlineMs: 10_000 });
   await rival.query('COMMIT');
   await closing;
