@@ -15,7 +15,7 @@ export class WorkerHandle {
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
   readonly #loaded: Promise<void>;
-  #progress: Progress = { commits: NO_COMMITS, peakRss: 0 };
+  #progress: Progress = { commits: NO_COMMITS, rss: 0, peakRss: 0 };
   #onMessage: (message: FromWorker) => void = () => {};
   #failure: Error | undefined;
 
