@@ -25,13 +25,16 @@ const SAMPLE_MS = 100;
 /**
  * Fills the queue from a process of its own, whose memory is that of a producer and nothing else. Resolves when all is
  * acknowledged and the process has ended.
+ * @param program this file, compiled
  */
 export async function fillQueue(
+  program: string,
   order: Order,
   onSample: (sample: Sample) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const child: ChildProcess = fork(fileURLToPath(import.meta.url), [JSON.stringify(order)], {
+  const child: ChildProcess = fork(program, [JSON.stringify(order)], {
+    execArgv: [],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     detached: true,
   });

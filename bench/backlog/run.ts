@@ -1,6 +1,9 @@
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Place } from '../place.js';
+import type { WorkerHandle } from '../workers/handle.js';
 import { withWorker } from '../workers/with-worker.js';
+import { compileBench } from './compiled.js';
 import { fillQueue } from './producer.js';
 import { Series } from './series.js';
 
@@ -30,15 +33,18 @@ export async function runBacklog({ place, saves, signal, onProgress }: BacklogRu
   const { address } = place;
   const before = await place.redisMemory();
   const producer = new Series();
+  onProgress('compiling what the processes run');
+  const compiled = await compileBench(signal);
   onProgress(`a producer fills the queue with ${saves} saves`);
   await fillQueue(
+    join(compiled, 'backlog', 'producer.js'),
     { address, saves, stateBytes: BACKLOG_STATE_BYTES },
     (sample) => producer.add(sample),
     signal,
   );
   const full = await place.redisMemory();
   onProgress('a worker drains it');
-  const worker = await drain({ place, saves, signal, onProgress });
+  const worker = await drain(join(compiled, 'workers', 'process.js'), { place, saves, signal });
   await place.expectRows(address.schema, 'checkpoints', saves);
   const drained = await place.redisMemory();
   const [first, last] = [producer.samples[0], producer.samples.at(-1)];
@@ -46,8 +52,11 @@ export async function runBacklog({ place, saves, signal, onProgress }: BacklogRu
   return { saves, producer, worker, redis: { before, full, drained }, fillRate };
 }
 
-async function drain({ place, saves, signal }: BacklogRun): Promise<Series> {
-  return withWorker('pipeline', async (worker) => {
+async function drain(
+  program: string,
+  { place, saves, signal }: Omit<BacklogRun, 'onProgress'>,
+): Promise<Series> {
+  const use = async (worker: WorkerHandle) => {
     const series = new Series();
     await worker.start(place.address);
     const sampled = new AbortController();
@@ -69,5 +78,6 @@ async function drain({ place, saves, signal }: BacklogRun): Promise<Series> {
     const { commits, rss } = worker.progress;
     series.add({ at: commits.lastAt, done: commits.handled, rss });
     return series;
-  });
+  };
+  return withWorker('pipeline', use, program);
 }

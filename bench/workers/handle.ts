@@ -19,9 +19,16 @@ export class WorkerHandle {
   #onMessage: (message: FromWorker) => void = () => {};
   #failure: Error | undefined;
 
-  private constructor(private readonly kind: WorkerKind) {
+  private constructor(
+    private readonly kind: WorkerKind,
+    compiled: string | undefined,
+  ) {
     // Detached, so that a Ctrl-C in the terminal reaches the benchmark alone, which decides.
-    this.#child = fork(PROCESS, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], detached: true });
+    this.#child = fork(compiled ?? PROCESS, {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      detached: true,
+      ...(compiled !== undefined && { execArgv: [] }),
+    });
     this.#ended = once(this.#child, 'exit');
     this.#child.on('message', (message: FromWorker) => this.#receive(message));
     this.#child.on('exit', () => this.#receive({ type: 'failed', reason: 'it ended' }));
@@ -31,8 +38,8 @@ export class WorkerHandle {
   }
 
   /** Starts the process, which loads its programs and waits. */
-  static fork(kind: WorkerKind): WorkerHandle {
-    return new WorkerHandle(kind);
+  static fork(kind: WorkerKind, compiled?: string): WorkerHandle {
+    return new WorkerHandle(kind, compiled);
   }
 
   get progress(): Progress {
