@@ -8,6 +8,8 @@ import type { FromWorker, Progress, ToWorker, WorkerKind } from './protocol.js';
 /** A worker that commits nothing for so long, while something is left, hangs. */
 const STALL_MS = 60_000;
 const LOOK_MS = 1000;
+/** Those with which the container image starts a worker. */
+const DELIVERED_FLAGS = ['--max-semi-space-size=4'];
 const PROCESS = fileURLToPath(new URL('./process.ts', import.meta.url));
 
 /** A worker process of ours. Whoever forks it calls `close`, also after a failure. */
@@ -27,7 +29,7 @@ export class WorkerHandle {
     this.#child = fork(compiled ?? PROCESS, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       detached: true,
-      ...(compiled !== undefined && { execArgv: [] }),
+      ...(compiled !== undefined && { execArgv: DELIVERED_FLAGS }),
     });
     this.#ended = once(this.#child, 'exit');
     this.#child.on('message', (message: FromWorker) => this.#receive(message));
