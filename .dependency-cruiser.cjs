@@ -10,6 +10,7 @@ const LAYERS = [
   'src/store',
   'src/producer',
   'src/writer',
+  'src/retention',
   'src/postgres',
   'src/redis',
   'src/chunk',

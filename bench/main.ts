@@ -2,6 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type LocalServices, startLocalServices } from '../src/services/local-services.js';
+import { backlogFigures, backlogTargets, backlogText } from './backlog/report.js';
+import { runBacklog } from './backlog/run.js';
 import { contendersOf } from './contenders/index.js';
 import { busyWarning, gitCommit, machineFacts } from './machine.js';
 import { type BenchOptions, readOptions, USAGE, UsageError } from './options.js';
@@ -36,7 +38,8 @@ async function main(signal: AbortSignal): Promise<void> {
   try {
     const place = new Place(services);
     try {
-      await bench(options, services, place, signal);
+      if (options.backlogSaves === undefined) await bench(options, services, place, signal);
+      else await benchBacklog(options.backlogSaves, options, services, place, signal);
     } finally {
       await place.remove();
     }
@@ -77,20 +80,60 @@ async function bench(
   ];
   console.log(`\n${texts.join('\n\n')}\n`);
   if (warning) console.log(`  Beware: ${warning}.\n`);
-  const file = options.jsonFile ?? defaultFile(startedAt);
+  await writeReport(options, services, place, {
+    startedAt,
+    mode: options.full ? 'full' : 'quick',
+    plan: { ...plan, budgetSeconds: Number.isFinite(plan.budgetSeconds) ? plan.budgetSeconds : null },
+    machine,
+    states: stateSets.map(({ name, meanBytes, steps }) => ({ name, meanBytes, different: steps.length })),
+    subjects: Object.fromEntries([...contenders, ...scenarios].map(({ name, about }) => [name, about])),
+    results: results.map((result) => ({ ...result, ratios: ratiosOf(results, result) })),
+    targets,
+  });
+}
+
+async function benchBacklog(
+  saves: number,
+  options: BenchOptions,
+  services: LocalServices,
+  place: Place,
+  signal: AbortSignal,
+): Promise<void> {
+  const startedAt = new Date().toISOString();
+  const machine = machineFacts();
+  const warning = busyWarning(machine);
+  if (warning) say(warning);
+  const backlog = await runBacklog({ place, saves, signal, onProgress: say });
+  const figures = backlogFigures(backlog);
+  const targets = backlogTargets(figures);
+  console.log(`\n${backlogText(figures)}\n\n${targetsText(targets)}\n`);
+  if (warning) console.log(`  Beware: ${warning}.\n`);
+  const { producer, worker } = backlog;
+  const samples = { producer: producer.samples, worker: worker.samples };
+  await writeReport(options, services, place, {
+    startedAt,
+    mode: 'backlog',
+    machine,
+    figures,
+    targets,
+    samples,
+  });
+}
+
+async function writeReport(
+  { jsonFile }: BenchOptions,
+  services: LocalServices,
+  place: Place,
+  { startedAt, ...measured }: { startedAt: string; [name: string]: unknown },
+): Promise<void> {
+  const file = jsonFile ?? defaultFile(startedAt);
   await mkdir(dirname(file), { recursive: true });
   const report = {
     startedAt,
     seconds: Math.round((performance.now() - began) / 1000),
     commit: await gitCommit(),
-    mode: options.full ? 'full' : 'quick',
-    plan: { ...plan, budgetSeconds: Number.isFinite(plan.budgetSeconds) ? plan.budgetSeconds : null },
-    machine,
     services: { postgres: services.postgres, redis: services.redis, ...(await place.serverVersions()) },
-    states: stateSets.map(({ name, meanBytes, steps }) => ({ name, meanBytes, different: steps.length })),
-    subjects: Object.fromEntries([...contenders, ...scenarios].map(({ name, about }) => [name, about])),
-    results: results.map((result) => ({ ...result, ratios: ratiosOf(results, result) })),
-    targets,
+    ...measured,
   };
   await writeFile(file, `${JSON.stringify(report, null, 2)}\n`);
   say(`figures are in ${file}`);

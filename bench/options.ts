@@ -12,6 +12,8 @@ export const USAGE = `npm run bench -- [options]
   --trace DIR            recorded agent traces, *.jsonl (default ../shared/traces, if it is there)
   --only NAME,...        contenders: ${CONTENDER_NAMES.join(', ')};
                          scenarios of the pipeline, with 1 KB states: ${SCENARIO_NAMES.join(', ')}
+  --backlog              instead of all that: fill the queue while no worker runs, drain it, and watch memory and rates
+  --saves N              of the backlog, with 1 KB states (default 1000000; Redis needs 1.5 GB for them)
   --json FILE            where the figures go (default bench/results/<time>.json)
   --help
 
@@ -24,11 +26,16 @@ export interface BenchOptions {
   /** Names of contenders and scenarios. */
   readonly only: readonly string[];
   readonly jsonFile: string | undefined;
+  /** Saves of a backlog; undefined: the other benchmarks. */
+  readonly backlogSaves: number | undefined;
 }
 
 /** The message says which option is wrong. */
 export class UsageError extends Error {}
 
+const DEFAULT_BACKLOG = '1000000';
+/** Ten batches for each tenth, and what the default depth of a queue holds, at most. */
+const BACKLOG_SAVES = { min: 20_000, max: 10_000_000 };
 const DEFAULT_SIZES = '1024,8192';
 const DEFAULT_TRACE_DIR = '../shared/traces';
 /** Below this a state has no room for its messages; above 1 MiB a save does not pass through the queue. */
@@ -47,6 +54,7 @@ export function readOptions(args: string[]): BenchOptions | undefined {
     traceDir: given.trace ?? (existsSync(DEFAULT_TRACE_DIR) ? DEFAULT_TRACE_DIR : undefined),
     only: given.only?.split(',').map(subjectName) ?? NAMES,
     jsonFile: given.json,
+    backlogSaves: given.backlog ? backlogSaves(given.saves) : undefined,
   };
 }
 
@@ -60,6 +68,8 @@ function parse(args: string[]) {
         trace: { type: 'string' },
         only: { type: 'string' },
         json: { type: 'string' },
+        backlog: { type: 'boolean' },
+        saves: { type: 'string' },
         help: { type: 'boolean' },
       },
     }).values;
@@ -74,6 +84,14 @@ function stateBytes(text: string): number {
     throw new UsageError(`--sizes: must be whole numbers from ${STATE_BYTES.min} to ${STATE_BYTES.max}`);
   }
   return bytes;
+}
+
+function backlogSaves(text = DEFAULT_BACKLOG): number {
+  const saves = Number(text);
+  if (!Number.isInteger(saves) || saves < BACKLOG_SAVES.min || saves > BACKLOG_SAVES.max) {
+    throw new UsageError(`--saves: must be a whole number from ${BACKLOG_SAVES.min} to ${BACKLOG_SAVES.max}`);
+  }
+  return saves;
 }
 
 function subjectName(text: string): string {

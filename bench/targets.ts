@@ -18,7 +18,7 @@ export interface TargetReport {
   readonly figure: string;
   readonly target: string;
   readonly measured: number;
-  readonly unit?: 'ms';
+  readonly unit?: string;
   readonly met: boolean;
   /** By how much of the target it is missed, 0.1 for a tenth; 0 if it is met. */
   readonly missedBy: number;

@@ -46,6 +46,9 @@ export { CheckpointRecorder, type Resumed } from './recorder/checkpoint-recorder
 export type { BackgroundFailure, CheckpointRecorderOptions } from './recorder/recorder-options.js';
 export type { StateSchema } from './recorder/state-schema.js';
 export type { RedisOption } from './redis/connection.js';
+export type { PruneOptions, PruneProgress, PruneResult } from './retention/prune-options.js';
+export type { RetentionOptions } from './retention/retention-options.js';
+export type { RetentionResult } from './retention/retention-run.js';
 export type {
   CheckpointStore,
   CommitOutcome,

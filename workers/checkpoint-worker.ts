@@ -6,6 +6,7 @@ import { CheckpointQueueError } from '../src/errors.js';
 import { GraphSink } from '../src/langgraph/graph-sink.js';
 import type { Logger } from '../src/logger.js';
 import { graphTableNames } from '../src/postgres/graph-tables.js';
+import { retentionOfEnvironment } from '../src/retention/retention-options.js';
 import type { WriterStats } from '../src/writer/batch-committer.js';
 import { CheckpointWriter } from '../src/writer/checkpoint-writer.js';
 import type { WorkerHttp } from './http/server.js';
@@ -29,7 +30,13 @@ export async function runWorker(config: ConnectedConfig): Promise<void> {
   const logger = pino({ name: 'checkpoint-worker', level: config.logLevel });
   const telemetry = config.otel ? await loadTelemetry() : undefined;
   const sinks = [new GraphSink(graphTableNames(config.graphSchema))];
-  const writer = new CheckpointWriter({ sinks, ...config, logger, telemetry });
+  const writer = new CheckpointWriter({
+    sinks,
+    ...config,
+    retention: retentionOfEnvironment(config),
+    logger,
+    telemetry,
+  });
   const stopped = new Promise<void>((resolve, reject) => {
     let stopping = false;
     const stop = (reason: string) => {

@@ -20,10 +20,11 @@ let running: RunningWorker | undefined;
 let reported = 0;
 
 function report(): void {
-  peakRss = Math.max(peakRss, process.memoryUsage.rss());
+  const rss = process.memoryUsage.rss();
+  peakRss = Math.max(peakRss, rss);
   if (commits.handled === reported) return;
   reported = commits.handled;
-  tell({ type: 'progress', progress: { commits, peakRss } });
+  tell({ type: 'progress', progress: { commits, rss, peakRss } });
 }
 
 function tell(message: FromWorker): void {

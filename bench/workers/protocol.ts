@@ -10,7 +10,8 @@ export type ToWorker = { type: 'start'; kind: WorkerKind; address: Address } | {
 /** How far a worker process has come since it was started. */
 export interface Progress {
   readonly commits: Commits;
-  /** The most resident memory that was seen, in bytes. */
+  /** Resident memory in bytes: now, and the most that was seen. */
+  readonly rss: number;
   readonly peakRss: number;
 }
 

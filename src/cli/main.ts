@@ -12,6 +12,7 @@ import { registerInit } from './commands/init.js';
 import { registerLatest } from './commands/latest.js';
 import { registerList } from './commands/list.js';
 import { registerLoad } from './commands/load.js';
+import { registerPrune } from './commands/prune.js';
 import { registerSave } from './commands/save.js';
 import { registerStats } from './commands/stats.js';
 import { registerWorker } from './commands/worker.js';
@@ -29,6 +30,7 @@ Examples:
   ckpt latest run-1 --consistency latest       where to resume, with all that was acknowledged
   ckpt stats --watch                           queue, lag and rates
   ckpt doctor                                  what is wrong or will be, and what to do
+  ckpt prune --keep-last 20 --older-than 30d   remove what is old
   ckpt dead list                               what PostgreSQL refuses; "ckpt dead --help" says what to do
 
 Exit code: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted; of doctor: 1 warnings, 2 errors.`;
@@ -54,6 +56,7 @@ function buildProgram(): Command {
     registerList,
     registerDelete,
     registerClear,
+    registerPrune,
     registerDead,
     registerStats,
     registerDoctor,

@@ -55,8 +55,8 @@ const COLUMNS = 'id, execution_id, node_name, state, metadata, timestamp, versio
 const SELECT = `SELECT id, execution_id, node_name, state, metadata,
   floor(extract(epoch FROM timestamp) * 1000) AS timestamp_ms, version, write_seq AS sequence`;
 // The order of a list: time, then version, then the order of saving. "C" is the order of the bytes, as everywhere here.
-const POSITION = 'timestamp, version, write_seq, id COLLATE "C"';
-const POSITION_DESC = 'timestamp DESC, version DESC, write_seq DESC, id COLLATE "C" DESC';
+export const POSITION = 'timestamp, version, write_seq, id COLLATE "C"';
+export const POSITION_DESC = 'timestamp DESC, version DESC, write_seq DESC, id COLLATE "C" DESC';
 
 export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUARDS): CheckpointTableSql {
   const { checkpoints, tombstones, staging } = names;
@@ -71,16 +71,10 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
     'write_seq = excluded.write_seq',
     'write_seq = greatest(excluded.write_seq, t.write_seq + 1)',
   );
-  // What a tombstone covers: a checkpoint by its id, or all of an execution.
-  const covers = (id: string, execution: string) =>
-    `(d.scope = 'checkpoint' AND d.key = ${id} OR d.scope = 'execution' AND d.key = ${execution})`;
   const highest = (value: string, id: string, execution: string) =>
     `(SELECT max(${value}) FROM ${tombstones} d WHERE ${covers(id, execution)})`;
   const givenSequence = `greatest(coalesce($8::bigint, ${CLOCK}), $9::bigint + 1, ${highest('d.fence', '$1', '$2')} + 1)`;
-  // Between its tombstone and the removal of the rows by a delete they count as gone, for who reads and for who writes.
-  const gone = `EXISTS (
-        SELECT FROM ${tombstones} d
-         WHERE NOT d.settled AND d.fence >= t.write_seq AND ${covers('t.id', 't.execution_id')})`;
+  const gone = goneCondition(names);
 
   // Rows are locked in the order in which batches lock them, tombstones by their keys: otherwise they would deadlock. Where a later
   // delete has raised the fence, the rest is its business; the row is written all the same, so that this commit is flushed.
@@ -189,6 +183,21 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
         ${bound(before, '<', '$3')} ${bound(after, '>', afterParameter)} ORDER BY ${POSITION} LIMIT $2`;
     },
   };
+}
+
+/**
+ * Of a row `t`: whether a delete has left its tombstone and is about to remove it. In between it counts as gone, for who reads and
+ * for who writes.
+ */
+export function goneCondition({ tombstones }: Pick<TableNames, 'tombstones'>): string {
+  return `EXISTS (
+        SELECT FROM ${tombstones} d
+         WHERE NOT d.settled AND d.fence >= t.write_seq AND ${covers('t.id', 't.execution_id')})`;
+}
+
+/** What a tombstone `d` covers: a checkpoint by its id, or all of an execution. */
+function covers(id: string, execution: string): string {
+  return `(d.scope = 'checkpoint' AND d.key = ${id} OR d.scope = 'execution' AND d.key = ${execution})`;
 }
 
 /** A row of `load`, `latest` or `list`. */

@@ -34,8 +34,9 @@ export interface QueueKeys extends QueueName {
   readonly workers: string;
 }
 
-/** The queue of the dead letters of `orders` is `orders-dead`. */
+/** The queue of the dead letters of `orders` is `orders-dead`, that of its retention `orders-retention`. */
 const DEAD_LETTER_SUFFIX = '-dead';
+const RETENTION_SUFFIX = '-retention';
 
 /** @throws InvalidConfigError naming `queue` or `prefix`. */
 export function queueKeys({ queue = DEFAULT_QUEUE, prefix = DEFAULT_PREFIX }: Partial<QueueName>): QueueKeys {
@@ -48,6 +49,12 @@ export function queueKeys({ queue = DEFAULT_QUEUE, prefix = DEFAULT_PREFIX }: Pa
       `must not end in ${DEAD_LETTER_SUFFIX}: dead letters are kept there`,
     );
   }
+  if (queue.endsWith(RETENTION_SUFFIX)) {
+    throw new InvalidConfigError(
+      'queue',
+      `must not end in ${RETENTION_SUFFIX}: the runs of a retention are kept there`,
+    );
+  }
   if (typeof prefix !== 'string' || prefix === '' || prefix.includes('\0')) {
     throw new InvalidConfigError('prefix', 'must be a string that is not empty');
   }
@@ -57,6 +64,16 @@ export function queueKeys({ queue = DEFAULT_QUEUE, prefix = DEFAULT_PREFIX }: Pa
 /** The dead letters of a queue: a queue of its own beside it, each job with a payload and a mark as a chunk has them. */
 export function deadLetterKeys({ queue, prefix }: QueueName): QueueKeys {
   return keysOf(queue + DEAD_LETTER_SUFFIX, prefix);
+}
+
+/** The queue in which the runs of a queue's retention are scheduled, and BullMQ's sorted set of its schedulers. */
+export function retentionQueue({ queue, prefix }: QueueName): {
+  name: string;
+  prefix: string;
+  schedulers: string;
+} {
+  const name = queue + RETENTION_SUFFIX;
+  return { name, prefix, schedulers: `${prefix}:${name}:repeat` };
 }
 
 function keysOf(queue: string, prefix: string): QueueKeys {

@@ -4,19 +4,21 @@ import type { ChunkJob } from '../chunk.js';
 import { DatabaseError, InvalidChunkError, InvalidConfigError, MisroutedChunkError } from '../errors.js';
 import { type Logger, silentLogger } from '../logger.js';
 import { Database, type PoolUse } from '../postgres/database.js';
-import { tableNames } from '../postgres/identifiers.js';
+import { type TableNames, tableNames } from '../postgres/identifiers.js';
+import { AbandonableWorker } from '../redis/abandonable-worker.js';
 import { RedisClock } from '../redis/clock.js';
 import { RedisConnection, redisErrorText, throttledErrorLog } from '../redis/connection.js';
 import { DeadLetterQueue } from '../redis/dead-letter-queue.js';
 import { settlesWithin } from '../redis/deadline.js';
 import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
 import { REPORT_INTERVAL_MS, WorkerRegistry } from '../redis/worker-registry.js';
+import { retentionSettings } from '../retention/retention-options.js';
+import { RetentionSchedule } from '../retention/retention-schedule.js';
 import { BatchCommitter, type BatchEvent, type WriterStats } from './batch-committer.js';
 import { Batcher } from './batcher.js';
 import { CheckpointSink } from './checkpoint-sink.js';
 import { writerChores } from './chores.js';
 import { type Chunk, ChunkReader, MissingPayloadError } from './chunk-reader.js';
-import { ChunkWorker } from './chunk-worker.js';
 import { type BreakerState, CircuitBreaker } from './circuit-breaker.js';
 import { DeadLetterWriter } from './dead-letter-writer.js';
 import { JobCleanup } from './job-cleanup.js';
@@ -42,8 +44,9 @@ const DEFAULT_DEADLINE_MS = 10_000;
  * so locks, their renewal and the recovery of a dead worker's jobs stay BullMQ's. Delivery is at least once; applying a
  * record again changes nothing. While PostgreSQL is away the batches in hand are held and tried again.
  *
- * Emits `batch` (BatchEvent) after each commit, `retry` (Failure) when a batch was not committed and is held to be tried again, and
- * `breaker` (BreakerState) when PostgreSQL becomes unavailable, or available again: in between it takes no new jobs.
+ * Emits `batch` (BatchEvent) after each commit, `retry` (Failure) when a batch was not committed and is held to be tried again,
+ * `breaker` (BreakerState) when PostgreSQL becomes unavailable, or available again: in between it takes no new jobs; and
+ * `retention` (RetentionResult) after a run of the retention in this replica.
  */
 export class CheckpointWriter extends EventEmitter<WriterEvents> {
   readonly #settings: WriterSettings;
@@ -63,11 +66,12 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
   readonly #maintenance: Maintenance;
   readonly #registry: WorkerRegistry;
   readonly #clock: RedisClock;
+  readonly #retention: RetentionSchedule | undefined;
   /** Committed jobs that BullMQ is removing, with the executions whose marks go afterwards. */
   readonly #finishing = new WeakMap<object, readonly string[]>();
   readonly #giveUp = new AbortController();
   readonly #onWorkerError: (error: unknown) => void;
-  #worker: ChunkWorker | undefined;
+  #worker: AbandonableWorker<ChunkJob, void> | undefined;
   #loop: Exclude<WriterState, 'closing'> = 'new';
   #closing: Promise<void> | undefined;
 
@@ -75,10 +79,12 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
   constructor(options: CheckpointWriterOptions) {
     super();
     this.#settings = writerSettings(options);
+    const retention = options.retention && retentionSettings(options.retention);
     this.#logger = options.logger ?? silentLogger;
     this.#telemetry = options.telemetry;
     this.#keys = queueKeys(options);
-    this.#sinks = new Map(sinksOf(options).map((sink) => [sink.name, sink]));
+    const names = tableNames(options);
+    this.#sinks = new Map(sinksOf(options, names).map((sink) => [sink.name, sink]));
     const { concurrency, maxConcurrentBatches, maxBatchRecords, maxBatchBytes, lingerMs, tombstoneDays } =
       this.#settings;
     this.#database = new Database(options.postgres, { logger: this.#logger, max: maxConcurrentBatches + 1 });
@@ -112,6 +118,16 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
       tombstoneDays,
       logger: this.#logger,
     });
+    if (retention !== undefined) {
+      this.#retention = new RetentionSchedule({
+        place: { client, keys: this.#keys, database: this.#database, names, deadLetters: this.#deadLetters },
+        settings: retention,
+        lockDurationMs: this.#settings.lockDurationMs,
+        logger: this.#logger,
+        onRun: (result) => this.#tell(() => this.emit('retention', result)),
+      });
+      chores.push(this.#retention.chore);
+    }
     this.#registry = new WorkerRegistry(client, this.#keys);
     const report = { intervalMs: REPORT_INTERVAL_MS, run: () => this.#report() };
     this.#maintenance = new Maintenance([...chores, report], (error) => {
@@ -155,7 +171,7 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
   async start(): Promise<void> {
     if (this.#worker || this.#closing) throw new InvalidConfigError('start', 'may be called once');
     const { lockDurationMs, concurrency } = this.#settings;
-    this.#worker = new ChunkWorker(this.#keys.queue, (job, token) => this.#process(job, token), {
+    this.#worker = new AbandonableWorker(this.#keys.queue, (job, token) => this.#process(job, token), {
       connection: this.#connection.client,
       prefix: this.#keys.prefix,
       concurrency,
@@ -186,6 +202,7 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
         this.#loop = 'ended';
       });
     this.#maintenance.start();
+    this.#retention?.start();
     this.#report().catch(this.#onWorkerError);
     this.#logger.info(
       { queue: this.#keys.queue, tables: [...this.#sinks.values()].map((s) => s.target) },
@@ -204,7 +221,12 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
   }
 
   async #close(deadlineMs: number): Promise<void> {
-    const inHand = Promise.all([this.#worker?.close(), this.#batcher.drain(), this.#maintenance.stop()]);
+    const inHand = Promise.all([
+      this.#worker?.close(),
+      this.#batcher.drain(),
+      this.#maintenance.stop(),
+      this.#retention?.close(),
+    ]);
     const finished = inHand.then(() => this.#cleanup.drain());
     // BullMQ waits for ever for jobs in flight, and for a Redis that is away: the deadline is ours.
     if (!(await settlesWithin(finished, deadlineMs))) {
@@ -215,6 +237,7 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
           'closed with jobs in hand; they come back to the queue when their locks expire',
         );
         this.#worker?.abandon();
+        this.#retention?.abandon();
       }
     }
     const leaving = this.#worker && this.#registry.leave();
@@ -295,10 +318,10 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
   }
 }
 
-function sinksOf(options: CheckpointWriterOptions): Sink[] {
+function sinksOf(options: CheckpointWriterOptions, names: TableNames): Sink[] {
   const { checkpoints = true, sinks = [] } = options;
   if (!Array.isArray(sinks)) throw new InvalidConfigError('sinks', 'must be an array');
-  const all = checkpoints ? [new CheckpointSink(tableNames(options)), ...sinks] : sinks;
+  const all = checkpoints ? [new CheckpointSink(names), ...sinks] : sinks;
   if (all.length === 0) throw new InvalidConfigError('sinks', 'must name one, without the checkpoint table');
   return all;
 }

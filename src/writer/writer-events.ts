@@ -1,3 +1,4 @@
+import type { RetentionResult } from '../retention/retention-run.js';
 import type { BatchEvent } from './batch-committer.js';
 import type { BreakerState, Failure } from './circuit-breaker.js';
 
@@ -9,6 +10,8 @@ export interface WriterEvents {
   retry: [Failure];
   /** PostgreSQL became unavailable, or available again. */
   breaker: [BreakerState];
+  /** The retention has run in this replica. */
+  retention: [RetentionResult];
 }
 
 /** `ended`: its loop ended by itself, and it takes no more jobs until the process is started anew. */
