@@ -1,17 +1,22 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { CONTENDER_NAMES } from './contenders/contender.js';
+import { GRAPH_SUBJECT_NAMES } from './graphs/graph-subject.js';
 import { SCENARIO_NAMES } from './scenarios/scenario.js';
 
-const NAMES: readonly string[] = [...CONTENDER_NAMES, ...SCENARIO_NAMES];
+/** What is measured unless told otherwise. */
+const USUAL_NAMES: readonly string[] = [...CONTENDER_NAMES, ...SCENARIO_NAMES];
+const NAMES: readonly string[] = [...USUAL_NAMES, ...GRAPH_SUBJECT_NAMES];
 
 export const USAGE = `npm run bench -- [options]
 
   --full                 longer and more rounds: about half an hour, instead of under three minutes
   --sizes BYTES,...      sizes of the generated states, as JSON text (default 1024,8192)
   --trace DIR            recorded agent traces, *.jsonl (default ../shared/traces, if it is there)
+  --langgraph            the checkpointers of LangGraph.js instead of the stores: calls and whole runs of 64 threads at once
   --only NAME,...        contenders: ${CONTENDER_NAMES.join(', ')};
-                         scenarios of the pipeline, with 1 KB states: ${SCENARIO_NAMES.join(', ')}
+                         scenarios of the pipeline, with 1 KB states: ${SCENARIO_NAMES.join(', ')};
+                         checkpointers of LangGraph.js: ${GRAPH_SUBJECT_NAMES.join(', ')}
   --json FILE            where the figures go (default bench/results/<time>.json)
   --help
 
@@ -21,7 +26,7 @@ export interface BenchOptions {
   readonly full: boolean;
   readonly sizes: readonly number[];
   readonly traceDir: string | undefined;
-  /** Names of contenders and scenarios. */
+  /** Names of contenders, scenarios and checkpointers. */
   readonly only: readonly string[];
   readonly jsonFile: string | undefined;
 }
@@ -45,7 +50,7 @@ export function readOptions(args: string[]): BenchOptions | undefined {
     full: given.full ?? false,
     sizes: (given.sizes ?? DEFAULT_SIZES).split(',').map(stateBytes),
     traceDir: given.trace ?? (existsSync(DEFAULT_TRACE_DIR) ? DEFAULT_TRACE_DIR : undefined),
-    only: given.only?.split(',').map(subjectName) ?? NAMES,
+    only: given.only?.split(',').map(subjectName) ?? (given.langgraph ? GRAPH_SUBJECT_NAMES : USUAL_NAMES),
     jsonFile: given.json,
   };
 }
@@ -58,6 +63,7 @@ function parse(args: string[]) {
         full: { type: 'boolean' },
         sizes: { type: 'string' },
         trace: { type: 'string' },
+        langgraph: { type: 'boolean' },
         only: { type: 'string' },
         json: { type: 'string' },
         help: { type: 'boolean' },
