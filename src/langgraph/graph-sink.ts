@@ -1,12 +1,5 @@
 import type { QueryResult } from 'pg';
-import { DatabaseError } from '../errors.js';
-import {
-  asDatabaseError,
-  copyLineOf,
-  type Database,
-  type PgClient,
-  queryRows,
-} from '../postgres/database.js';
+import { type Database, type PgClient, queryRows } from '../postgres/database.js';
 import { migrateGraphTables } from '../postgres/graph-schema.js';
 import {
   GRAPH_STAGING_COLUMNS,
@@ -16,15 +9,15 @@ import {
 } from '../postgres/graph-tables.js';
 import { maintainTombstones } from '../postgres/removal.js';
 import type { Safeguards } from '../postgres/safeguards.js';
-import { COPY_FRAME_BYTES, copyInto, writeBigint, writeHeader, writeTrailer } from '../writer/copy-binary.js';
-import {
-  type BatchOutcome,
-  type MaintenanceBounds,
-  type RecordIdentity,
-  RecordRefusedError,
-  type Sink,
-  type StagedRecords,
-  type WriteRecord,
+import { COPY_FRAME_BYTES, writeBigint, writeHeader, writeTrailer } from '../writer/copy-binary.js';
+import { copyRecords } from '../writer/copy-records.js';
+import type {
+  BatchOutcome,
+  MaintenanceBounds,
+  RecordIdentity,
+  Sink,
+  StagedRecords,
+  WriteRecord,
 } from '../writer/sink.js';
 import { checkBody, identifyBody, rowsOf } from './graph-record.js';
 
@@ -84,14 +77,7 @@ export class GraphSink implements Sink {
     lines: readonly WriteRecord[],
     total: number,
   ): Promise<BatchOutcome> {
-    try {
-      await copyInto(client, this.#sql.copy, bytes);
-    } catch (error) {
-      const failure = asDatabaseError(error);
-      const line = failure instanceof DatabaseError ? copyLineOf(failure) : undefined;
-      const record = line === undefined ? undefined : lines[line - 1];
-      throw record ? new RecordRefusedError(record, failure as DatabaseError) : error;
-    }
+    await copyRecords(client, this.#sql.copy, bytes, lines);
     const committed = await countOf(client, this.#sql.merge);
     const deleted = committed < total ? await countOf(client, this.#sql.countTombstoned) : 0;
     return { committed, deleted, superseded: total - committed - deleted };

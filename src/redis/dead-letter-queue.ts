@@ -129,10 +129,11 @@ export async function oldestSequenceOf(
   client: Redis | Cluster,
   keys: QueueKeys,
 ): Promise<number | undefined> {
-  const oldest = [keys.chunks, deadLetterKeys(keys).chunks].map((chunks) =>
-    client.zrange(chunks, '0', '0', 'WITHSCORES'),
-  );
-  const sequences = (await Promise.all(oldest)).flatMap(([, sequence]) =>
+  // In one transaction: between two looks, a dead letter may become a job again, or a job a dead letter.
+  const look = client.multi();
+  for (const chunks of [keys.chunks, deadLetterKeys(keys).chunks])
+    look.zrange(chunks, '0', '0', 'WITHSCORES');
+  const sequences = ((await replies(look)) as string[][]).flatMap(([, sequence]) =>
     sequence === undefined ? [] : [Number(sequence)],
   );
   return sequences.length === 0 ? undefined : Math.min(...sequences);

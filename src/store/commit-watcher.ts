@@ -44,10 +44,11 @@ export class CommitWatcher {
     const doing = 'reading the pending marks';
     const [from, to] = marksOf(executionId);
     const read = async () => {
-      const pipeline = this.connection.client.pipeline();
-      pipeline.zrangebylex(this.keys.marks, from, to);
-      pipeline.zrangebylex(deadLetterKeys(this.keys).marks, from, to, 'LIMIT', 0, 1);
-      const [marks, dead] = (await before(deadline, pipeline.exec(), doing)) ?? [];
+      // In one transaction: between two looks, a dead letter may become a job again, or a job a dead letter.
+      const look = this.connection.client.multi();
+      look.zrangebylex(this.keys.marks, from, to);
+      look.zrangebylex(deadLetterKeys(this.keys).marks, from, to, 'LIMIT', 0, 1);
+      const [marks, dead] = (await before(deadline, look.exec(), doing)) ?? [];
       return {
         jobIds: (replyValue(marks) as string[]).map(jobIdOfMark),
         deadLetters: (replyValue(dead) as string[]).length > 0,

@@ -20,17 +20,11 @@ const BATCH_TIMEOUT_MS = 35_000;
 export class BatchWriter {
   constructor(private readonly database: Database) {}
 
-  /** @throws DatabaseError; nothing was stored then, unless the connection broke during COMMIT. */
+  /** @param groups one for each sink. @throws DatabaseError; nothing was stored then, unless the connection broke during COMMIT. */
   async write(groups: readonly SinkRecords[]): Promise<BatchOutcome> {
-    const bySink = new Map<Sink, WriteRecord[]>();
-    for (const { sink, records } of groups) {
-      const gathered = bySink.get(sink);
-      if (!gathered) bySink.set(sink, [...records]);
-      else for (const record of records) gathered.push(record);
-    }
     // Folded and encoded before a connection is taken.
-    const staged = [...bySink].map(([sink, records]) => sink.stage(records));
-    const setup = [...bySink.keys()].map(({ openBatch }) => openBatch).join(';');
+    const staged = groups.map(({ sink, records }) => sink.stage(records));
+    const setup = groups.map(({ sink }) => sink.openBatch).join(';');
     return this.database.withTransaction(
       async (client) => {
         const sum: BatchOutcome = { committed: 0, superseded: 0, deleted: 0 };

@@ -1,38 +1,24 @@
 import type { QueryResult } from 'pg';
-import { DatabaseError } from '../errors.js';
 import {
   type CheckpointTableSql,
   checkpointTableSql,
   STAGING_COLUMNS,
 } from '../postgres/checkpoint-table.js';
-import {
-  asDatabaseError,
-  copyLineOf,
-  type Database,
-  type PgClient,
-  queryRows,
-} from '../postgres/database.js';
+import { type Database, type PgClient, queryRows } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
 import { maintainTombstones } from '../postgres/removal.js';
 import type { Safeguards } from '../postgres/safeguards.js';
 import { migrate } from '../postgres/schema.js';
 import { identifyRow, namesOfRow } from './checkpoint-row.js';
-import {
-  COPY_FRAME_BYTES,
-  copyInto,
-  writeBigint,
-  writeHeader,
-  writeSmallint,
-  writeTrailer,
-} from './copy-binary.js';
-import {
-  type BatchOutcome,
-  type MaintenanceBounds,
-  type RecordIdentity,
-  RecordRefusedError,
-  type Sink,
-  type StagedRecords,
-  type WriteRecord,
+import { COPY_FRAME_BYTES, writeBigint, writeHeader, writeSmallint, writeTrailer } from './copy-binary.js';
+import { copyRecords } from './copy-records.js';
+import type {
+  BatchOutcome,
+  MaintenanceBounds,
+  RecordIdentity,
+  Sink,
+  StagedRecords,
+  WriteRecord,
 } from './sink.js';
 
 /** Field count (2), round (4 + 2) and sequence (4 + 8) around a body. */
@@ -89,7 +75,7 @@ export class CheckpointSink implements Sink {
     total: number,
   ): Promise<BatchOutcome> {
     const staged = rounds.flat();
-    await this.#copy(client, bytes, staged);
+    await copyRecords(client, this.#sql.copy, bytes, staged);
     let committed = 0;
     for (const round of rounds.keys()) {
       const result = await client.query(this.#sql.merge, [round]);
@@ -107,17 +93,6 @@ export class CheckpointSink implements Sink {
     // Two statements, so two results: the lock comes before the snapshot that the look is taken with.
     const [, removed] = (await client.query(this.#sql.lastLook)) as unknown as QueryResult[];
     return removed?.rowCount ?? 0;
-  }
-
-  async #copy(client: PgClient, bytes: Buffer, staged: readonly WriteRecord[]): Promise<void> {
-    try {
-      await copyInto(client, this.#sql.copy, bytes);
-    } catch (error) {
-      const failure = asDatabaseError(error);
-      const line = failure instanceof DatabaseError ? copyLineOf(failure) : undefined;
-      const record = line === undefined ? undefined : staged[line - 1];
-      throw record ? new RecordRefusedError(record, failure as DatabaseError) : error;
-    }
   }
 }
 
