@@ -30,4 +30,14 @@ export interface Figures {
   latestReadP99Ms?: number;
   /** What asking for the latest adds at the median, in milliseconds. */
   latestCostMs?: number;
+
+  /** Calls of `put` and `putWrites` a second with 64 threads: acknowledged, and from the first to the last one's commit. */
+  callsAcknowledged?: number;
+  callsCommitted?: number;
+  /** Milliseconds from call to acknowledgement. */
+  callP50Ms?: number;
+  callP99Ms?: number;
+  /** Milliseconds of 64 whole runs of a graph at once: until the last one returned, and until all of it is committed. */
+  runsMs?: number;
+  runsCommittedMs?: number;
 }

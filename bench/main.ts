@@ -5,11 +5,13 @@ import { type LocalServices, startLocalServices } from '../src/services/local-se
 import { backlogFigures, backlogTargets, backlogText } from './backlog/report.js';
 import { runBacklog } from './backlog/run.js';
 import { contendersOf } from './contenders/index.js';
+import { graphSubjectsOf } from './graphs/index.js';
 import { busyWarning, gitCommit, machineFacts } from './machine.js';
 import { type BenchOptions, readOptions, USAGE, UsageError } from './options.js';
 import { Place } from './place.js';
 import { FULL, QUICK } from './plan.js';
 import { ratiosOf, scenariosText, tableText, targetsText } from './report.js';
+import { graphsText } from './report-graphs.js';
 import { runRounds } from './rounds.js';
 import { scenariosOf } from './scenarios/index.js';
 import { generatedStates, type StateSet } from './states.js';
@@ -60,6 +62,7 @@ async function bench(
   if (warning) say(warning);
   const plan = options.full ? FULL : QUICK;
   const contenders = contendersOf(options.only);
+  const graphSubjects = graphSubjectsOf(options.only);
   const stateSets = contenders.length > 0 ? await stateSetsOf(options) : [];
   const running = { place, signal, onProgress: say };
   const contest = await runRounds({ ...running, subjects: contenders, stateSets, plan });
@@ -70,12 +73,19 @@ async function bench(
     stateSets: [generatedStates(SCENARIO_STATE_BYTES)],
     plan: { ...plan, rounds: plan.scenarioRounds, budgetSeconds: Number.POSITIVE_INFINITY },
   });
-  const results = [...contest, ...scenarioResults];
+  const graphResults = await runRounds({
+    ...running,
+    subjects: graphSubjects,
+    stateSets: options.sizes.map(generatedStates),
+    plan,
+  });
+  const results = [...contest, ...scenarioResults, ...graphResults];
   const targets = reportTargets(results);
 
   const texts = [
     ...(contenders.length > 0 ? [tableText(contest, contenders)] : []),
     ...(scenarios.length > 0 ? [scenariosText(scenarioResults, scenarios)] : []),
+    ...(graphSubjects.length > 0 ? [graphsText(graphResults, graphSubjects)] : []),
     targetsText(targets),
   ];
   console.log(`\n${texts.join('\n\n')}\n`);
@@ -86,7 +96,9 @@ async function bench(
     plan: { ...plan, budgetSeconds: Number.isFinite(plan.budgetSeconds) ? plan.budgetSeconds : null },
     machine,
     states: stateSets.map(({ name, meanBytes, steps }) => ({ name, meanBytes, different: steps.length })),
-    subjects: Object.fromEntries([...contenders, ...scenarios].map(({ name, about }) => [name, about])),
+    subjects: Object.fromEntries(
+      [...contenders, ...scenarios, ...graphSubjects].map(({ name, about }) => [name, about]),
+    ),
     results: results.map((result) => ({ ...result, ratios: ratiosOf(results, result) })),
     targets,
   });

@@ -1,17 +1,22 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { CONTENDER_NAMES } from './contenders/contender.js';
+import { GRAPH_SUBJECT_NAMES } from './graphs/graph-subject.js';
 import { SCENARIO_NAMES } from './scenarios/scenario.js';
 
-const NAMES: readonly string[] = [...CONTENDER_NAMES, ...SCENARIO_NAMES];
+/** What is measured unless told otherwise. */
+const USUAL_NAMES: readonly string[] = [...CONTENDER_NAMES, ...SCENARIO_NAMES];
+const NAMES: readonly string[] = [...USUAL_NAMES, ...GRAPH_SUBJECT_NAMES];
 
 export const USAGE = `npm run bench -- [options]
 
   --full                 longer and more rounds: about half an hour, instead of under three minutes
   --sizes BYTES,...      sizes of the generated states, as JSON text (default 1024,8192)
   --trace DIR            recorded agent traces, *.jsonl (default ../shared/traces, if it is there)
+  --langgraph            the checkpointers of LangGraph.js instead of the stores: calls and whole runs of 64 threads at once
   --only NAME,...        contenders: ${CONTENDER_NAMES.join(', ')};
-                         scenarios of the pipeline, with 1 KB states: ${SCENARIO_NAMES.join(', ')}
+                         scenarios of the pipeline, with 1 KB states: ${SCENARIO_NAMES.join(', ')};
+                         checkpointers of LangGraph.js: ${GRAPH_SUBJECT_NAMES.join(', ')}
   --backlog              instead of all that: fill the queue while no worker runs, drain it, and watch memory and rates
   --saves N              of the backlog, with 1 KB states (default 1000000; Redis needs 1.5 GB for them)
   --json FILE            where the figures go (default bench/results/<time>.json)
@@ -23,7 +28,7 @@ export interface BenchOptions {
   readonly full: boolean;
   readonly sizes: readonly number[];
   readonly traceDir: string | undefined;
-  /** Names of contenders and scenarios. */
+  /** Names of contenders, scenarios and checkpointers. */
   readonly only: readonly string[];
   readonly jsonFile: string | undefined;
   /** Saves of a backlog; undefined: the other benchmarks. */
@@ -52,7 +57,7 @@ export function readOptions(args: string[]): BenchOptions | undefined {
     full: given.full ?? false,
     sizes: (given.sizes ?? DEFAULT_SIZES).split(',').map(stateBytes),
     traceDir: given.trace ?? (existsSync(DEFAULT_TRACE_DIR) ? DEFAULT_TRACE_DIR : undefined),
-    only: given.only?.split(',').map(subjectName) ?? NAMES,
+    only: given.only?.split(',').map(subjectName) ?? (given.langgraph ? GRAPH_SUBJECT_NAMES : USUAL_NAMES),
     jsonFile: given.json,
     backlogSaves: given.backlog ? backlogSaves(given.saves) : undefined,
   };
@@ -66,6 +71,7 @@ function parse(args: string[]) {
         full: { type: 'boolean' },
         sizes: { type: 'string' },
         trace: { type: 'string' },
+        langgraph: { type: 'boolean' },
         only: { type: 'string' },
         json: { type: 'string' },
         backlog: { type: 'boolean' },

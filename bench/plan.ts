@@ -19,6 +19,8 @@ export interface Plan {
   readonly clearWindowMs: number;
   /** Reads of each kind. */
   readonly reads: number;
+  /** How often a graph is run by all threads at once. */
+  readonly graphRuns: number;
 }
 
 /** Agents that each wait for their save before they go on. */
@@ -47,6 +49,7 @@ export const QUICK: Plan = Object.freeze({
   clearWindows: 5,
   clearWindowMs: 1200,
   reads: 1500,
+  graphRuns: 3,
 });
 
 export const FULL: Plan = Object.freeze({
@@ -61,6 +64,7 @@ export const FULL: Plan = Object.freeze({
   clearWindows: 5,
   clearWindowMs: 5000,
   reads: 10_000,
+  graphRuns: 5,
 });
 
 /** How many records a full queue holds, and the ceiling writes. */

@@ -1,8 +1,8 @@
 import type { Commits } from '../commits.js';
 import type { Address } from '../place.js';
 
-/** What a worker process commits: chunks of our pipeline, or one save a job. */
-export type WorkerKind = 'pipeline' | 'job-per-save';
+/** What a worker process commits: chunks of our pipeline, of checkpoints or of what graphs put, or one save a job. */
+export type WorkerKind = 'pipeline' | 'graph-pipeline' | 'job-per-save';
 
 /** From the benchmark to its worker process. */
 export type ToWorker = { type: 'start'; kind: WorkerKind; address: Address } | { type: 'stop' };

@@ -24,7 +24,7 @@ Settings come from the environment: DATABASE_URL and REDIS_URL, CKPT_QUEUE, CKPT
 which "ckpt config" lists with their meaning.
 
 Examples:
-  ckpt demo                                    try it, without any services
+  ckpt demo                                    try it, without any services; --langgraph with graphs
   ckpt init && ckpt worker                     make the tables, run a worker
   ckpt save checkpoints.jsonl --wait           save a file of JSON lines
   ckpt latest run-1 --consistency latest       where to resume, with all that was acknowledged
