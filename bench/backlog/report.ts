@@ -80,7 +80,7 @@ export function backlogText(figures: BacklogFigures): string {
     ],
   ];
   const text = lines.map(([name, value]) => `  ${name?.padEnd(14)}${value}`).join('\n');
-  return `Backlog of ${saves.toLocaleString('en-US')} saves of 1 KB, drained by one worker, all defaults\n${text}`;
+  return `Backlog of ${saves.toLocaleString('en-US')} saves of 1 KB, drained by one worker as the image starts it\n${text}`;
 }
 
 function round(value: number): number {
