@@ -1,15 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { CheckpointWriter, type CheckpointWriterOptions } from '../../src/index.js';
-import { GraphSink } from '../../src/langgraph/graph-sink.js';
+import { CheckpointWriter } from '../../src/index.js';
 import type { PgClient, PgPool } from '../../src/postgres/database.js';
-import { graphTableNames } from '../../src/postgres/graph-tables.js';
 import type { Place } from '../store/place.js';
-
-/** Options of a writer of the graph tables of the place, and of no others. */
-export function graphWriterOptions({ redis, postgres, schema, queue }: Place): CheckpointWriterOptions {
-  return { redis, postgres, queue, checkpoints: false, sinks: [new GraphSink(graphTableNames(schema))] };
-}
+import { graphWriterOptions } from './graph-writer.js';
 
 /** A writer whose every COMMIT comes late. Whoever starts it closes it. */
 export async function startLateWriter(place: Place, lagMs: number): Promise<{ close(): Promise<void> }> {

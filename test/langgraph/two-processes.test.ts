@@ -30,6 +30,8 @@ beforeAll(async () => {
   const { postgres, schema } = officialPlace;
   official = [1, 2].map(() => PostgresSaver.fromConnString(postgres, { schema }));
   await official[0]?.setup();
+  // Both are there before the first test: a process that starts meanwhile would come after the commit.
+  await Promise.all([one, other].map((agent) => stateOf(agent, 'talk', onThread('nobody'))));
 });
 
 afterAll(async () => {
