@@ -8,7 +8,7 @@ import {
 } from '@langchain/langgraph-checkpoint';
 import { InvalidCheckpointError } from '../errors.js';
 import { serializeJson } from '../json.js';
-import { validKey } from './configs.js';
+import { validJsonKey, validKey } from './configs.js';
 import { GraphRecord, type GraphRow } from './graph-record.js';
 
 /** A version of a channel that has no value. */
@@ -44,7 +44,10 @@ export class GraphEncoder {
     const blobs = Object.entries(newVersions).map(async ([channel, version]): Promise<GraphRow> => {
       const has = values !== undefined && Object.hasOwn(values, channel);
       const [type, blob] = has ? await this.#dump(values[channel]) : [EMPTY_TYPE, null];
-      const key = { channel: validKey('channel', channel), version: validKey('version', String(version)) };
+      const key = {
+        channel: validJsonKey('channel', channel),
+        version: validJsonKey('version', String(version)),
+      };
       return { kind: 'blob', namespace, ...key, type, blob };
     });
     const [metadataJson, ...rows] = await Promise.all([this.#metadata(metadata), ...blobs]);
@@ -90,8 +93,8 @@ export class GraphEncoder {
   }
 
   async #dump(value: unknown): Promise<[type: string, bytes: Uint8Array]> {
-    // The serialiser passes bytes on as they are, and the caller may change them.
-    return this.serde.dumpsTyped(value instanceof Uint8Array ? value.slice() : value);
+    // The serialiser passes bytes on as they are, and the caller may change them. (`slice` of a Buffer copies nothing.)
+    return this.serde.dumpsTyped(value instanceof Uint8Array ? new Uint8Array(value) : value);
   }
 }
 
