@@ -23,9 +23,9 @@ export function configOf(threadId: string, namespace: string, checkpointId: stri
   return { configurable: { thread_id: threadId, checkpoint_ns: namespace, checkpoint_id: checkpointId } };
 }
 
-/** @throws InvalidCheckpointError naming `thread_id` */
-export function validThreadId(threadId: unknown): string {
-  return validName('thread_id', threadId);
+/** @throws InvalidCheckpointError naming the field */
+export function validThreadId(threadId: unknown, field = 'thread_id'): string {
+  return validName(field, threadId);
 }
 
 /**

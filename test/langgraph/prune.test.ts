@@ -141,6 +141,23 @@ describe('pruneThreads keeps', () => {
     expect(log.at(-1)).toBe('remembers tea by nobody, cake by nobody, milk by nobody, honey by nobody');
   });
 
+  it('nothing of the runs of a subgraph that belong to checkpoints that are gone', async () => {
+    const config = onThread('runs of a subgraph');
+    const graph = graphsOn(saver).nestedApproval;
+    for (let turn = 0; turn < 3; turn++) {
+      await graph.invoke({ log: [] }, config);
+      await graph.invoke(new Command({ resume: 'yes' }), config);
+    }
+    const namespaces = async () => {
+      const tuples = (await tuplesOf(saver, 'runs of a subgraph')) as Tuple[];
+      return new Set(tuples.map(({ config: at }) => String(at.configurable?.checkpoint_ns)));
+    };
+    expect((await namespaces()).size).toBe(4);
+    await saver.pruneThreads({ keepLast: 1, threadId: 'runs of a subgraph' });
+    expect(await namespaces()).toEqual(new Set(['']));
+    expect((await graph.getState(config)).values.log).toHaveLength(3);
+  });
+
   it('a thread that goes on right after, while runs of it are under way', async () => {
     const config = onThread('busy');
     const graph = graphsOn(saver).talk;
