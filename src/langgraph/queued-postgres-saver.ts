@@ -103,7 +103,7 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
    * second branch are lost.
    */
   override getNextVersion(current: number | undefined): number {
-    return Math.floor(current ?? 0) + 1 + Math.random();
+    return Math.floor(super.getNextVersion(current)) + Math.random();
   }
 
   /**

@@ -171,6 +171,15 @@ const reversing: SerializerProtocol = {
   },
 };
 
+it('the next version of a channel is in the next whole number, and no other branch has it', () => {
+  const versions = Array.from({ length: 100 }, () => saver.getNextVersion(3.75));
+  expect(new Set(versions).size).toBe(100);
+  expect(new Set(versions.map(Math.floor))).toEqual(new Set([4]));
+  expect(Math.floor(saver.getNextVersion(undefined))).toBe(1);
+  // As Python's LangGraph counts: nothing that can be counted on.
+  expect(() => saver.getNextVersion('00001.0' as never)).toThrow();
+});
+
 describe('a serialiser of one’s own', () => {
   it('is asked for values, writes and metadata', async () => {
     const own = testSaver(place, { serde: reversing });
