@@ -8,7 +8,7 @@ import {
 } from '@langchain/langgraph-checkpoint';
 import { InvalidCheckpointError } from '../errors.js';
 import { serializeJson } from '../json.js';
-import { validKey } from './configs.js';
+import { validJsonKey, validKey } from './configs.js';
 import { GraphRecord, type GraphRow } from './graph-record.js';
 
 /** A version of a channel that has no value. */
@@ -41,8 +41,8 @@ export class GraphEncoder {
     const parent = parentId === undefined ? null : validKey('checkpoint_id', parentId);
     const json = serializeJson(rest) as string;
     const channels = Object.entries(newVersions).map(([channel, version]) => ({
-      channel: validKey('channel', channel),
-      version: validKey('version', String(version)),
+      channel: validJsonKey('channel', channel),
+      version: validJsonKey('version', String(version)),
     }));
     const dumped = channels.map(({ channel }) =>
       values !== undefined && Object.hasOwn(values, channel) ? this.#dump(values[channel]) : NO_VALUE,
@@ -90,8 +90,8 @@ export class GraphEncoder {
   }
 
   async #dump(value: unknown): Promise<[type: string, bytes: Uint8Array]> {
-    // The serialiser passes bytes on as they are, and the caller may change them.
-    return this.serde.dumpsTyped(value instanceof Uint8Array ? value.slice() : value);
+    // The serialiser passes bytes on as they are, and the caller may change them. (`slice` of a Buffer copies nothing.)
+    return this.serde.dumpsTyped(value instanceof Uint8Array ? new Uint8Array(value) : value);
   }
 }
 

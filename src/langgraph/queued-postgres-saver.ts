@@ -103,7 +103,7 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
    * second branch are lost.
    */
   override getNextVersion(current: number | undefined): number {
-    return Math.floor(current ?? 0) + 1 + Math.random();
+    return Math.floor(super.getNextVersion(current)) + Math.random();
   }
 
   /**
@@ -229,7 +229,7 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
    */
   async copyThread(from: string, to: string): Promise<CopyResult> {
     this.#queue.assertOpen();
-    const threads = { from: validThreadId(from), to: validThreadId(to) };
+    const threads = { from: validThreadId(from, 'from'), to: validThreadId(to, 'to') };
     await Promise.allSettled(this.#encoding);
     await this.#passFence(threads.from, 'latest');
     await this.#passFence(threads.to, 'latest');

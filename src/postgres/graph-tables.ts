@@ -49,7 +49,7 @@ export interface GraphTableSql extends TombstoneSql {
   readonly removeBuried: Readonly<{ thread: string }>;
   /** $1 thread, $2 sequence: whether a tombstone covers it. */
   readonly isBuried: string;
-  /** $1 thread, $2 a sequence: one by this server's clock, above it and above the thread's tombstone. */
+  /** $1 threads, $2 a sequence: one by this server's clock, above it and above the tombstones of the threads. */
   readonly sequenceNow: string;
 }
 
@@ -161,7 +161,7 @@ export function graphTableSql(names: GraphTableNames, { gate, guard } = SAFEGUAR
       SELECT EXISTS (SELECT FROM ${tombstones} d WHERE d.scope = 'thread' AND d.key = $1 AND d.fence >= $2::bigint) AS buried`,
     sequenceNow: `
       SELECT greatest(${CLOCK}, $2::bigint + 1,
-        (SELECT fence + 1 FROM ${tombstones} d WHERE d.scope = 'thread' AND d.key = $1)) AS sequence`,
+        (SELECT max(fence) + 1 FROM ${tombstones} d WHERE d.scope = 'thread' AND d.key = ANY ($1::text[]))) AS sequence`,
   };
 }
 

@@ -89,10 +89,15 @@ export class Producer {
    */
   async nextSequenceInOrder(): Promise<number> {
     this.#assertNotAway();
-    // One connection, so what is sent first is numbered first.
+    const { connection, enqueueTimeoutMs } = this.#options;
+    const deadline = Date.now() + enqueueTimeoutMs;
     this.#dispatch(Number.POSITIVE_INFINITY);
     try {
-      const sequence = await this.nextSequence();
+      // Over one connection what is sent first is numbered first; while it is not there, each is sent again at a time of its own.
+      if (!connection.ready) {
+        await before(deadline, Promise.all(this.#inFlight), 'sending what was saved before');
+      }
+      const sequence = await this.nextSequence(deadline);
       this.#unavailable = false;
       return sequence;
     } catch (error) {
@@ -112,10 +117,9 @@ export class Producer {
   }
 
   /** A sequence for an operation that bypasses the queue. @throws QueueUnavailableError */
-  async nextSequence(): Promise<number> {
+  async nextSequence(deadline = Date.now() + this.#options.enqueueTimeoutMs): Promise<number> {
     if (this.#closed) throw new ClosedError('producer');
-    const { connection, keys, enqueueTimeoutMs } = this.#options;
-    const deadline = Date.now() + enqueueTimeoutMs;
+    const { connection, keys } = this.#options;
     const take = () =>
       before(deadline, nextSequence(connection.client, keys, this.#lastSequence), 'taking a sequence');
     return this.#seen(await untilDeadline(() => deadline, take, 'taking a sequence'));
