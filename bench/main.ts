@@ -77,7 +77,7 @@ async function bench(
     ...running,
     subjects: graphSubjects,
     stateSets: options.sizes.map(generatedStates),
-    plan,
+    plan: { ...plan, rounds: plan.graphRounds, budgetSeconds: Number.POSITIVE_INFINITY },
   });
   const results = [...contest, ...scenarioResults, ...graphResults];
   const targets = reportTargets(results);

@@ -13,7 +13,8 @@ export const USAGE = `npm run bench -- [options]
   --full                 longer and more rounds: about half an hour, instead of under three minutes
   --sizes BYTES,...      sizes of the generated states, as JSON text (default 1024,8192)
   --trace DIR            recorded agent traces, *.jsonl (default ../shared/traces, if it is there)
-  --langgraph            the checkpointers of LangGraph.js instead of the stores: calls and whole runs of 64 threads at once
+  --langgraph            the checkpointers of LangGraph.js instead of the stores, calls and whole runs of 64 threads at once:
+                         under five minutes
   --only NAME,...        contenders: ${CONTENDER_NAMES.join(', ')};
                          scenarios of the pipeline, with 1 KB states: ${SCENARIO_NAMES.join(', ')};
                          checkpointers of LangGraph.js: ${GRAPH_SUBJECT_NAMES.join(', ')}

@@ -19,7 +19,9 @@ export interface Plan {
   readonly clearWindowMs: number;
   /** Reads of each kind. */
   readonly reads: number;
-  /** How often a graph is run by all threads at once. */
+  /** Rounds of the checkpointers, whatever the budget; the calls of each before they count; how often all threads run a graph. */
+  readonly graphRounds: number;
+  readonly graphWarmUpCalls: number;
   readonly graphRuns: number;
 }
 
@@ -49,6 +51,8 @@ export const QUICK: Plan = Object.freeze({
   clearWindows: 5,
   clearWindowMs: 1200,
   reads: 1500,
+  graphRounds: 2,
+  graphWarmUpCalls: 2000,
   graphRuns: 3,
 });
 
@@ -64,6 +68,8 @@ export const FULL: Plan = Object.freeze({
   clearWindows: 5,
   clearWindowMs: 5000,
   reads: 10_000,
+  graphRounds: 3,
+  graphWarmUpCalls: 10_000,
   graphRuns: 5,
 });
 

@@ -27,7 +27,8 @@ export async function makeCalls(
     return call.make(saver, call.threadId);
   };
   const loop = { savers: SAVERS, next, save, signal };
-  await closedLoop({ ...loop, ends: { afterMs: plan.warmUpMs } });
+  // By calls, not by time: on a busy machine the compiler would not be done with the first one's program.
+  await closedLoop({ ...loop, ends: { afterSaves: plan.graphWarmUpCalls } });
   await settle(made);
   const result = await closedLoop({ ...loop, ends: { afterMs: plan.windowMs } });
   return { ...result, made, puts };
