@@ -23,7 +23,8 @@ test('what a caller changes after the call is not in the record: values, version
       versions: { a: 1, b: 2 } as Record<string, number>,
     };
   };
-  const writes: PendingWrite[] = [['a', { list: [1] }]];
+  const written = { list: [1] };
+  const writes: PendingWrite[] = [['a', written]];
   const untouched = put();
   const expected = [
     await encoder().checkpoint(PLACE, untouched.checkpoint, untouched.metadata, untouched.versions),
@@ -41,7 +42,7 @@ test('what a caller changes after the call is not in the record: values, version
   metadata.note = 'later';
   versions.a = 3;
   versions.c = 1;
-  (writes[0]?.[1] as { list: number[] }).list.push(2);
+  written.list.push(2);
   writes[0] = ['other', 1];
   writes.push(['b', 1]);
 
