@@ -113,7 +113,7 @@ export class Replayer {
     for (const wait of [...SETTLE_MS, 0]) {
       const confirmed = await before(deadline, confirmReplay(connection.client, keys, replay), DOING);
       if (confirmed === 'removed' || confirmed === 'gone') return confirmed;
-      if (confirmed !== 'unsettled') await before(deadline, this.#jobs().remove(replay.jobId), DOING);
+      if (confirmed === 'stray') await before(deadline, this.#jobs().remove(replay.jobId), DOING);
       if (confirmed === 'failed' || wait === 0) return confirmed;
       await delay(wait);
     }

@@ -44,15 +44,19 @@ export class GraphWrites {
   /**
    * Resolves when Redis holds the record, or PostgreSQL does: one that is too large for Redis, and one that Redis did not take
    * within its deadline.
-   * @throws QueueUnavailableError or BackpressureError with PostgreSQL's refusal as its cause; DatabaseError for what is too large
+   * @throws QueueUnavailableError or BackpressureError with PostgreSQL's refusal as its cause; BackpressureError at `maxPendingBytes`;
+   *   DatabaseError for what is too large
    */
   async write(record: GraphRecord): Promise<void> {
-    if (record.byteLength > this.#options.maxQueuedBytes) return this.#oversize(record);
+    const { queue, maxQueuedBytes } = this.#options;
     try {
-      await this.#options.queue.enqueue(record);
+      if (record.byteLength > maxQueuedBytes) await this.#directly(record);
+      else await queue.enqueue(record);
     } catch (error) {
       if (!(error instanceof QueueUnavailableError || error instanceof BackpressureError)) throw error;
-      await this.#writeThrough(record).catch((cause) => {
+      // A full queue can number it; a Redis that is away cannot.
+      const write = error instanceof BackpressureError ? this.#directly(record) : this.#writeThrough(record);
+      await write.catch((cause) => {
         error.cause = cause;
         throw error;
       });
@@ -67,15 +71,17 @@ export class GraphWrites {
     if (fence > drawn) await producer.raiseSequence(fence);
   }
 
-  #oversize(record: GraphRecord): Promise<void> {
+  #directly(record: GraphRecord): Promise<void> {
     const { producer } = this.#options.queue;
     return producer.holding(record.byteLength, async () => {
       await this.#commit(record, await producer.nextSequenceInOrder());
     });
   }
 
-  async #writeThrough(record: GraphRecord): Promise<void> {
-    await this.#commit(record, await this.#numbers.ask(record.executionId));
+  #writeThrough(record: GraphRecord): Promise<void> {
+    return this.#options.queue.producer.holding(record.byteLength, async () => {
+      await this.#commit(record, await this.#numbers.ask(record.executionId));
+    });
   }
 
   /** By PostgreSQL's clock. */

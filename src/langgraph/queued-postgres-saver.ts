@@ -52,6 +52,8 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
   readonly #threads: Threads;
   /** What was called and is not on its way yet: a delete that is called later comes after it. */
   readonly #encoding = new Set<Promise<unknown>>();
+  /** What was called and neither Redis nor PostgreSQL is known to hold. */
+  readonly #writing = new Set<Promise<unknown>>();
   #ending: Promise<void> | undefined;
 
   /** Connects to nothing yet. @throws InvalidConfigError naming the option */
@@ -204,7 +206,7 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
    */
   async flush(threadId?: string): Promise<void> {
     this.#queue.assertOpen();
-    await Promise.allSettled(this.#encoding);
+    await Promise.allSettled(this.#writing);
     await this.#queue.flush(threadId === undefined ? undefined : validThreadId(threadId));
   }
 
@@ -245,19 +247,22 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
   async #end(): Promise<void> {
     await Promise.allSettled(this.#encoding);
     await this.#queue.close();
+    await Promise.allSettled(this.#writing);
     await this.#database.close();
   }
 
   async #write(encode: () => Promise<GraphRecord>): Promise<void> {
     const encoding = encode();
     this.#encoding.add(encoding);
-    let record: GraphRecord;
+    const forget = () => void this.#encoding.delete(encoding);
+    encoding.then(forget, forget);
+    const writing = encoding.then((record) => this.#writes.write(record));
+    this.#writing.add(writing);
     try {
-      record = await encoding;
+      await writing;
     } finally {
-      this.#encoding.delete(encoding);
+      this.#writing.delete(writing);
     }
-    await this.#writes.write(record);
   }
 
   async #passFence(

@@ -1,4 +1,11 @@
-import { DatabaseError, InvalidCheckpointError, InvalidConfigError } from '../errors.js';
+import {
+  DatabaseError,
+  DeadLetteredError,
+  InvalidCheckpointError,
+  InvalidConfigError,
+  PendingWritesTimeoutError,
+  WriteRefusedError,
+} from '../errors.js';
 import type { Database } from '../postgres/database.js';
 import { queryRows } from '../postgres/database.js';
 import type { GraphTableNames } from '../postgres/graph-tables.js';
@@ -30,8 +37,14 @@ export interface PruneOptions {
 }
 
 export interface PruneResult {
+  /** Threads that were looked at. */
   readonly threads: number;
   readonly checkpoints: number;
+  /**
+   * Threads that stay as they are for now: what was put of them is not committed, or is a dead letter, or somebody holds their rows.
+   * Where one thread is named, that is an error instead.
+   */
+  readonly heldBack: number;
 }
 
 export interface CopyResult {
@@ -91,16 +104,24 @@ export class Threads {
   async prune(options: PruneOptions): Promise<PruneResult> {
     const { keepLast, olderThan, dryRun = false, signal, onProgress } = checked(options);
     const { database, whenCommitted } = this.#options;
-    const sum = { threads: 0, checkpoints: 0 };
-    for await (const threadId of this.#threadIds(options.threadId)) {
-      if (signal?.aborted) break;
+    const sum = { threads: 0, checkpoints: 0, heldBack: 0 };
+    const pruneThread = async (threadId: string): Promise<number> => {
       await whenCommitted(threadId);
       const values = [threadId, keepLast ?? null, olderThan ?? null, !dryRun];
       const [row] = await database.withTransaction((client) => queryRows(client, this.#sql.prune, values), {
         setup: LOCK_LIMITS,
       });
+      return Number(row?.count);
+    };
+    for await (const threadId of this.#threadIds(options.threadId)) {
+      if (signal?.aborted) break;
+      try {
+        sum.checkpoints += await pruneThread(threadId);
+      } catch (error) {
+        if (options.threadId !== undefined || !isOfOneThread(error)) throw error;
+        sum.heldBack++;
+      }
       sum.threads++;
-      sum.checkpoints += Number(row?.count);
       onProgress?.({ ...sum });
     }
     return sum;
@@ -149,6 +170,19 @@ export class Threads {
     }
   }
 }
+
+/** Whether the threads behind it may fare better. */
+function isOfOneThread(error: unknown): boolean {
+  if (error instanceof DatabaseError) return ROWS_HELD.has(error.sqlState ?? '');
+  return (
+    error instanceof PendingWritesTimeoutError ||
+    error instanceof DeadLetteredError ||
+    error instanceof WriteRefusedError
+  );
+}
+
+/** Not got in time, deadlocked, taken too long. */
+const ROWS_HELD = new Set(['55P03', '40P01', '57014']);
 
 /** @throws InvalidConfigError naming the option */
 function checked(options: PruneOptions): PruneOptions {

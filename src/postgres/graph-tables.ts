@@ -33,7 +33,8 @@ export function graphTableNames(schema = DEFAULT_GRAPH_SCHEMA, option = 'schema'
     officialLedger: `${quotedSchema}.checkpoint_migrations`,
     ledger: `${quotedSchema}.checkpoint_queue_migrations`,
     tombstones: `${quotedSchema}.checkpoint_tombstones`,
-    staging: 'langgraph_staging',
+    // No table can be called so.
+    staging: '"langgraph staging"',
   });
 }
 

@@ -43,6 +43,7 @@ export function graphThreadsSql(names: GraphTableNames): GraphThreadsSql {
         SELECT t.checkpoint_ns, t.checkpoint_id, t.parent_checkpoint_id,
             t.checkpoint -> 'channel_versions' AS versions,
             t.metadata -> 'counters_since_delta_snapshot' AS deltas,
+            CASE jsonb_typeof(t.checkpoint -> 'v') WHEN 'number' THEN (t.checkpoint ->> 'v')::numeric < 4 ELSE false END AS old,
             coalesce(t.metadata -> 'parents' ->> '', t.checkpoint_id) AS root_id,
             position(':' IN t.checkpoint_ns) > 0 AS of_one_run,
             row_number() OVER (PARTITION BY t.checkpoint_ns ORDER BY t.checkpoint_id DESC) AS place,
@@ -54,19 +55,20 @@ export function graphThreadsSql(names: GraphTableNames): GraphThreadsSql {
           FROM ranked r),
       oldest AS (SELECT min(checkpoint_id) AS id FROM due WHERE checkpoint_ns = '' AND NOT coalesce(due, false)),
       kept AS (
-        SELECT checkpoint_ns, checkpoint_id, parent_checkpoint_id, versions, deltas FROM due, oldest
+        SELECT checkpoint_ns, checkpoint_id, parent_checkpoint_id, versions, deltas, old FROM due, oldest
          WHERE NOT coalesce(due, false) OR of_one_run AND root_id >= oldest.id),
+      -- What a checkpoint of an older format was sent stands in the writes of its parent.
       -- A channel that is stored as differences is rebuilt from its ancestors, back to the nearest one that has its whole value.
       needed AS (
         SELECT k.checkpoint_ns, k.checkpoint_id, k.parent_checkpoint_id, ${openChannels(
           names,
           "ARRAY(SELECT jsonb_object_keys(CASE jsonb_typeof(k.deltas) WHEN 'object' THEN k.deltas END))",
           'k',
-        )} AS open FROM kept k
+        )} AS open, k.old AS sent_by_parent FROM kept k
         UNION
-        SELECT a.checkpoint_ns, a.checkpoint_id, a.parent_checkpoint_id, ${openChannels(names, 'n.open', 'a')}
+        SELECT a.checkpoint_ns, a.checkpoint_id, a.parent_checkpoint_id, ${openChannels(names, 'n.open', 'a')}, false
           FROM needed n JOIN ranked a ON a.checkpoint_ns = n.checkpoint_ns AND a.checkpoint_id = n.parent_checkpoint_id
-         WHERE cardinality(n.open) > 0),
+         WHERE cardinality(n.open) > 0 OR n.sent_by_parent),
       pruned AS MATERIALIZED (
         SELECT checkpoint_ns, checkpoint_id FROM ranked
         EXCEPT SELECT checkpoint_ns, checkpoint_id FROM needed),

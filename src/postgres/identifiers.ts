@@ -3,6 +3,8 @@ import { InvalidConfigError } from '../errors.js';
 /** PostgreSQL cuts identifiers after 63 bytes; the longest suffix that is added to a table name is `_tombstones`. */
 const MAX_IDENTIFIER_BYTES = 63;
 const LONGEST_SUFFIX = '_tombstones';
+/** With our suffixes, these would be names of LangGraph's tables, or of ours beside them. */
+const RESERVED = new Set(['checkpoint', 'checkpoint_queue']);
 const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_$]*$/;
 
 /** Where one family of checkpoint tables lives. The quoted forms go into SQL as they are. */
@@ -29,6 +31,8 @@ export function tableNames({
 }): TableNames {
   const quotedSchema = quoted('schema', schema, MAX_IDENTIFIER_BYTES);
   quoted('table', table, MAX_IDENTIFIER_BYTES - LONGEST_SUFFIX.length);
+  if (RESERVED.has(table))
+    throw new InvalidConfigError('table', "would share tables with LangGraph's checkpointer");
   return Object.freeze({
     schema,
     table,

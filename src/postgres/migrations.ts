@@ -1,4 +1,5 @@
-import { SchemaMismatchError } from '../errors.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import { DatabaseError, SchemaMismatchError } from '../errors.js';
 import type { Database, PgClient } from './database.js';
 import { queryRows } from './database.js';
 
@@ -33,30 +34,48 @@ export async function migrateFamily(database: Database, family: TableFamily): Pr
     await database.withClient((client) => family.check(client));
     return;
   }
-  await database.withTransaction(
-    async (client) => {
-      await client.query('SELECT pg_advisory_xact_lock($1, $2)', [ADVISORY_LOCK_CLASS, MIGRATION_LOCK]);
-      await family.check(client);
-      if (!(await exists(client, 'to_regnamespace', family.quotedSchema))) {
-        // Not simply IF NOT EXISTS: that needs the right to create schemas even where the schema is there.
-        await client.query(`CREATE SCHEMA ${family.quotedSchema}`);
-      }
-      await client.query(
-        `CREATE TABLE IF NOT EXISTS ${family.ledger}
+  const apply = () =>
+    database.withTransaction(
+      async (client) => {
+        await client.query('SELECT pg_advisory_xact_lock($1, $2)', [ADVISORY_LOCK_CLASS, MIGRATION_LOCK]);
+        await family.check(client);
+        if (!(await exists(client, 'to_regnamespace', family.quotedSchema))) {
+          // Not simply IF NOT EXISTS: that needs the right to create schemas even where the schema is there.
+          await client.query(`CREATE SCHEMA ${family.quotedSchema}`);
+        }
+        await client.query(
+          `CREATE TABLE IF NOT EXISTS ${family.ledger}
          (version INTEGER PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL DEFAULT now())`,
-      );
-      const applied = await appliedVersion(client, family);
-      for (const [index, statements] of family.changes.entries()) {
-        if (index < applied) continue;
-        await client.query(statements);
-        await client.query(`INSERT INTO ${family.ledger} (version) VALUES ($1) ON CONFLICT DO NOTHING`, [
-          index + 1,
-        ]);
-      }
-    },
-    { setup: 'SET LOCAL client_min_messages = warning;' },
-  );
+        );
+        const applied = await appliedVersion(client, family);
+        for (const [index, statements] of family.changes.entries()) {
+          if (index < applied) continue;
+          await client.query(statements);
+          await client.query(`INSERT INTO ${family.ledger} (version) VALUES ($1) ON CONFLICT DO NOTHING`, [
+            index + 1,
+          ]);
+        }
+      },
+      { setup: `SET LOCAL client_min_messages = warning; SET LOCAL lock_timeout = '${LOCK_LIMIT_MS}ms'` },
+    );
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await apply();
+    } catch (error) {
+      const held = error instanceof DatabaseError && LOCKS_HELD.has(error.sqlState ?? '');
+      if (!held || attempt === MAX_ATTEMPTS) throw error;
+      await delay(LOCK_LIMIT_MS * Math.random());
+    }
+  }
 }
+
+/**
+ * Tables that are in use are changed under a lock that everybody else waits behind, and readers lock them in another order than
+ * writers: so it is given up soon, and tried again for about a minute.
+ */
+const LOCK_LIMIT_MS = 2000;
+const MAX_ATTEMPTS = 20;
+const LOCKS_HELD = new Set(['55P03', '40P01']);
 
 /** The version of the tables as they are; 0 if one of them is missing. @throws SchemaMismatchError if a newer release made them. */
 export async function familyVersion(database: Database, family: TableFamily): Promise<number> {

@@ -28,6 +28,7 @@ const BY_CODE: Record<string, FailureClass> = {
   '42P01': 'missing-schema', // undefined_table
   '42703': 'missing-schema', // undefined_column
   '3F000': 'missing-schema', // invalid_schema_name
+  '22P04': 'unknown', // bad_copy_file_format: the batch is built wrong, no value is
   '54000': 'record', // program_limit_exceeded
   '54001': 'record', // statement_too_complex: JSON nested deeper than the stack allows
 };

@@ -44,7 +44,9 @@ const SETTLE = new Script(`${REMOVE_LETTER}
   local function whole(prefix, payloads, id) return redis.call('EXISTS', prefix .. id, payloads .. id) == 2 end
   local kept, newer = false, false
   for _, id in ipairs(redis.call('ZRANGE', KEYS[3], sequence, sequence, 'BYSCORE')) do
-    newer = newer or (replays_of(id) > replays and whole(job_prefix, payload_prefix, id))
+    -- A job that was put aside as failed is nobody's to do.
+    local failed = redis.call('ZSCORE', KEYS[4], id)
+    newer = newer or (replays_of(id) > replays and not failed and whole(job_prefix, payload_prefix, id))
   end
   local letters = redis.call('ZRANGE', KEYS[1], sequence, sequence, 'BYSCORE')
   for _, id in ipairs(letters) do
@@ -109,7 +111,10 @@ const CONFIRM = new Script(`${REMOVE_LETTER}
     return queued and not readable and 'stray' or 'gone'
   end
   if redis.call('HGET', dead_prefix .. letter, '${REPLAY_FIELD}') ~= token then return 'unsettled' end
-  if redis.call('ZSCORE', KEYS[3], job) then return 'failed' end
+  if redis.call('ZREM', KEYS[3], job) == 1 then
+    redis.call('DEL', job_prefix .. job, job_prefix .. job .. ':logs')
+    return 'failed'
+  end
   if queued and not readable then return 'unsettled' end
   if not queued and redis.call('ZSCORE', KEYS[4], job) then return 'unsettled' end
   remove_letter(dead_prefix, dead_payload_prefix, KEYS[1], KEYS[2], letter, mark)
@@ -156,7 +161,7 @@ export async function settleDeadLetter(
   const dead = deadLetterKeys(keys);
   const reply = await SETTLE.run(
     client,
-    [dead.chunks, dead.marks, keys.chunks],
+    [dead.chunks, dead.marks, keys.chunks, keys.failed],
     [...prefixes(keys, dead), sequence, replays, markOf(executionId, '')],
   );
   return reply as Settled;
@@ -221,7 +226,7 @@ export async function prepareReplay(
  * - `removed`: the job is there, or was and has ended, and the dead letter is gone, or has become the next one.
  * - `gone`: another replay, or a purge, has removed it.
  * - `stray`: as `gone`, and the job came after all was over and has no payload.
- * - `failed`: the job came between two replays, without a payload, and a worker has put it aside.
+ * - `failed`: the job came between two replays, without a payload, and a worker had put it aside; it is removed.
  * - `unsettled`: ask again in a moment, then begin anew.
  */
 export type Confirmed = 'removed' | 'gone' | 'stray' | 'failed' | 'unsettled';

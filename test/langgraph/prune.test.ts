@@ -1,6 +1,6 @@
 import type { RunnableConfig } from '@langchain/core/runnables';
 import { Command } from '@langchain/langgraph';
-import type { BaseCheckpointSaver } from '@langchain/langgraph-checkpoint';
+import { type BaseCheckpointSaver, TASKS } from '@langchain/langgraph-checkpoint';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CheckpointWriter } from '../../src/index.js';
 import type { QueuedPostgresSaver } from '../../src/langgraph/index.js';
@@ -55,6 +55,24 @@ async function aged(threadId: string, ...minutes: number[]): Promise<string[]> {
 }
 
 describe('pruneThreads keeps', () => {
+  it('what was sent to the tasks of a checkpoint of an older format, which stands in the writes of its parent', async () => {
+    const old = { ...checkpointOf(0, { a: 1 }, { a: 1 }), v: 3 };
+    const parent = await saver.put(
+      onThread('sends'),
+      old,
+      { source: 'loop', step: 0, parents: {} },
+      { a: 1 },
+    );
+    await saver.putWrites(parent, [[TASKS, 'sent']], 'task');
+    const next = { ...checkpointOf(1, { a: 2 }, { a: 2 }), v: 3 };
+    await saver.put(parent, next, { source: 'loop', step: 1, parents: {} }, { a: 2 });
+    await saver.pruneThreads({ keepLast: 1, threadId: 'sends' });
+    expect((await saver.getTuple(onThread('sends')))?.checkpoint.channel_values).toMatchObject({
+      a: 2,
+      [TASKS]: ['sent'],
+    });
+  });
+
   it.each([1, 3, 5])(
     'the newest %i of a thread as they are, with their values and writes',
     async (keepLast) => {
@@ -62,9 +80,13 @@ describe('pruneThreads keeps', () => {
       await talked(threadId, 3);
       const all = await tuplesOf(saver, threadId);
       const pruned = await saver.pruneThreads({ keepLast, threadId });
-      expect(pruned).toEqual({ threads: 1, checkpoints: 12 - keepLast });
+      expect(pruned).toEqual({ threads: 1, checkpoints: 12 - keepLast, heldBack: 0 });
       expect(await tuplesOf(saver, threadId)).toEqual(all.slice(0, keepLast));
-      expect(await saver.pruneThreads({ keepLast, threadId })).toEqual({ threads: 1, checkpoints: 0 });
+      expect(await saver.pruneThreads({ keepLast, threadId })).toEqual({
+        threads: 1,
+        checkpoints: 0,
+        heldBack: 0,
+      });
     },
   );
 
@@ -114,6 +136,7 @@ describe('pruneThreads keeps', () => {
     expect(await saver.pruneThreads({ keepLast: 2, threadId: 'dry', dryRun: true })).toEqual({
       threads: 1,
       checkpoints: 6,
+      heldBack: 0,
     });
     expect(await tuplesOf(saver, 'dry')).toEqual(all);
     expect(await rowsOf(place, 'dry')).toEqual(rows);
@@ -209,16 +232,17 @@ describe('pruneThreads', () => {
       if (told.length === 2) abort.abort();
     };
     const stopped = await many.pruneThreads({ keepLast: 1, signal: abort.signal, onProgress });
-    expect(stopped).toEqual({ threads: 2, checkpoints: 6 });
+    expect(stopped).toEqual({ threads: 2, checkpoints: 6, heldBack: 0 });
     expect(told).toEqual([
-      { threads: 1, checkpoints: 3 },
-      { threads: 2, checkpoints: 6 },
+      { threads: 1, checkpoints: 3, heldBack: 0 },
+      { threads: 2, checkpoints: 6, heldBack: 0 },
     ]);
-    expect(await many.pruneThreads({ keepLast: 1 })).toEqual({ threads: 4, checkpoints: 6 });
+    expect(await many.pruneThreads({ keepLast: 1 })).toEqual({ threads: 4, checkpoints: 6, heldBack: 0 });
     for (const thread of threads) expect(await idsOf(thread, many)).toHaveLength(1);
     expect(await many.pruneThreads({ keepLast: 1, threadId: 'nobody' })).toEqual({
       threads: 1,
       checkpoints: 0,
+      heldBack: 0,
     });
   });
 

@@ -30,6 +30,16 @@ describe('while Redis is away', () => {
     });
   });
 
+  it('what is too large for Redis is written as well', async () => {
+    const place = await testPlace({ redis: redis().url });
+    const saver = testSaver(place, COMMITTED);
+    await redis().kill('SIGKILL');
+    const config = onThread('large');
+    const value = 'x'.repeat(2 * 1024 * 1024);
+    await saver.put(config, checkpointOf(0, { a: value }, { a: 1 }), METADATA, { a: 1 });
+    expect((await saver.getTuple(config))?.checkpoint.channel_values).toEqual({ a: value });
+  });
+
   it('a graph runs on, from what was queued before, and all of it is there afterwards', async () => {
     const place = await testPlace({ redis: redis().url });
     const saver = testSaver(place, COMMITTED);

@@ -99,6 +99,8 @@ describe('a put that PostgreSQL refuses for good', () => {
     await expect(tuplesOf(saver, 't')).rejects.toMatchObject(DEAD_LETTERED);
     await expect(saver.copyThread('t', 'copy')).rejects.toMatchObject(DEAD_LETTERED);
     await expect(saver.pruneThreads({ keepLast: 1, threadId: 't' })).rejects.toMatchObject(DEAD_LETTERED);
+    // All threads: the others are pruned all the same.
+    expect(await saver.pruneThreads({ keepLast: 1 })).toEqual({ threads: 1, checkpoints: 0, heldBack: 1 });
     await expect(saver.flush('t')).rejects.toMatchObject({ errors: [DEAD_LETTERED] });
     expect(await saver.getTuple(onThread('other'))).toBeUndefined();
     expect(await tuplesOf(testSaver(place, { consistency: 'committed' }), 't')).toHaveLength(2);

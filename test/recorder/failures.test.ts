@@ -119,11 +119,11 @@ it('lets the saves fail that cannot know their version, and looks again with the
   const table = `${place.schema}.checkpoints`;
   await place.pool.query(`ALTER TABLE ${table} RENAME COLUMN version TO away`);
   recorder.afterNode('a', {});
-  await expect(recorder.save('b', {})).rejects.toMatchObject({ code: 'DATABASE' });
+  await expect(recorder.save('b', {})).rejects.toMatchObject({ code: 'SCHEMA_MISMATCH' });
   await place.pool.query(`ALTER TABLE ${table} RENAME COLUMN away TO version`);
   await recorder.save('c', {});
 
-  expect(list).toMatchObject([{ error: { code: 'DATABASE' }, failure: { nodeName: 'a' } }]);
+  expect(list).toMatchObject([{ error: { code: 'SCHEMA_MISMATCH' }, failure: { nodeName: 'a' } }]);
   expect(await recorder.resume()).toMatchObject({ nodeName: 'c', version: 1 });
 });
 

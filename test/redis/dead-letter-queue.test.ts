@@ -46,6 +46,18 @@ describe('a dead letter that is added again, because its job runs again', () => 
     expect(await lettersOf(place)).toEqual([`${deadLetterId}-1`]);
   });
 
+  it('stays where the job that replays it was put aside as failed', async () => {
+    const place = await poisonablePlace();
+    const { sequence, deadLetterId } = await refusedOne(place);
+    const add = await addAgain(place, deadLetterId);
+    await testLetters(place).replay({ ids: [deadLetterId], wait: false });
+    const { client, keys } = place;
+    await client.lrem(keys.waiting, 0, `r-${sequence}-1`);
+    await client.zadd(keys.failed, 1, `r-${sequence}-1`);
+    expect(await add()).toBe(deadLetterId);
+    expect(await lettersOf(place)).toEqual([deadLetterId]);
+  });
+
   it('stays where a replay of it broke off before it had a job', async () => {
     const place = await poisonablePlace();
     const { deadLetterId } = await refusedOne(place);
