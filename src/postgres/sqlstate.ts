@@ -28,6 +28,8 @@ const BY_CODE: Record<string, FailureClass> = {
   '3D000': 'environment', // invalid_catalog_name
   '42P01': 'missing-schema', // undefined_table
   '3F000': 'missing-schema', // invalid_schema_name
+  // invalid_column_reference: an ON CONFLICT that fits no key; the table is of another kind, plain or partitioned, than it was
+  '42P10': 'missing-schema',
   '54000': 'record', // program_limit_exceeded
   '54001': 'record', // statement_too_complex: JSON nested deeper than the stack allows
 };

@@ -6,7 +6,7 @@ import {
 } from '../checkpoint.js';
 import { CheckpointNotFoundError } from '../errors.js';
 import { Database, type PostgresOption } from '../postgres/database.js';
-import { tableNames } from '../postgres/identifiers.js';
+import { type Period, tableNames } from '../postgres/identifiers.js';
 import type { CheckpointStore, ListOptions, SaveOptions, SaveReceipt } from './checkpoint-store.js';
 import { CheckpointTable, type DirectWrite } from './checkpoint-table.js';
 
@@ -17,6 +17,8 @@ export interface PostgresCheckpointStoreOptions {
   schema?: string;
   /** Default `checkpoints`. */
   table?: string;
+  /** Partitions the table by `timestamp` where it is created here. Default: a plain table. One that is there stays as it is. */
+  partitionBy?: Period | undefined;
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Logger } from '../logger.js';
 import type { PostgresOption } from '../postgres/database.js';
+import type { Period } from '../postgres/identifiers.js';
 import type { RedisOption } from '../redis/connection.js';
 
 /** Where a pipeline runs: the same for its producers and its writers. */
@@ -16,12 +17,14 @@ export interface PipelineOptions {
   schema?: string;
   /** Default `checkpoints`. */
   table?: string;
+  /** Partitions the checkpoint table by `timestamp` where it is created here. Default: a plain table. One that is there stays as it is. */
+  partitionBy?: Period | undefined;
   /** Default: silent. */
   logger?: Logger;
 }
 
 /** The part of the options that says where. */
 export function pipelineOf(options: PipelineOptions): PipelineOptions {
-  const { redis, postgres, queue, prefix, schema, table, logger } = options;
-  return { redis, postgres, queue, prefix, schema, table, logger };
+  const { redis, postgres, queue, prefix, schema, table, partitionBy, logger } = options;
+  return { redis, postgres, queue, prefix, schema, table, partitionBy, logger };
 }
