@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { serializeCheckpoint } from '../../src/checkpoint.js';
 import { CheckpointRow } from '../../src/writer/checkpoint-row.js';
 import type { WriteRecord } from '../../src/writer/sink.js';
+import { monthsOn } from '../months.js';
 
 /** One save on its way, small enough to reason about. */
 export interface Save {
@@ -12,18 +13,12 @@ export interface Save {
 }
 
 export function recordOf({ id, executionId, version, sequence }: Save): WriteRecord {
-  const timestamp = monthsOn(sequence % 3);
+  const timestamp = monthsOn(2 + (sequence % 3));
   const state = { version, sequence };
   const row = new CheckpointRow(
     serializeCheckpoint({ id, executionId, nodeName: '', state, version, timestamp }),
   );
   return { sequence, body: row.toBuffer() };
-}
-
-/** A time of next month, and of months after it: of a table that is partitioned by month, the last one has no partition. */
-function monthsOn(later: number): Date {
-  const now = new Date();
-  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 2 + later));
 }
 
 export const IDS = ['a', 'b', 'c'];
