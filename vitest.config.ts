@@ -9,6 +9,8 @@ const ON_BOTH_TABLES = [
   'test/faults/{postgres-outages,worker-kills,redelivered,suspended-workers}.test.ts',
 ];
 
+const TIMEOUTS = { testTimeout: 30_000, hookTimeout: 60_000 };
+
 export default defineConfig({
   test: {
     globalSetup: './test/global-setup.ts',
@@ -17,18 +19,14 @@ export default defineConfig({
     maxWorkers: 3,
     reporters: ['default', './test/summary-reporter.ts'],
     projects: [
+      { test: { name: 'plain', include: ['test/**/*.test.ts'], pool: 'forks', ...TIMEOUTS } },
       {
-        extends: true,
-        test: { name: 'plain', include: ['test/**/*.test.ts'], testTimeout: 30_000, hookTimeout: 60_000 },
-      },
-      {
-        extends: true,
         test: {
           name: 'partitioned',
           include: ON_BOTH_TABLES,
+          pool: 'forks',
           provide: { partitionBy: 'month' },
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
+          ...TIMEOUTS,
         },
       },
     ],

@@ -49,8 +49,8 @@ export class CheckpointSink implements Sink {
   async maintain(database: Database, bounds: MaintenanceBounds): Promise<void> {
     const sql = await database.withClient((client) => this.#statements.find(client));
     await maintainTombstones(database, sql, bounds);
-    await makePartitions(database, this.#names);
     await forgetDetached(database, this.#names);
+    await makePartitions(database, this.#names);
   }
 
   check(body: Buffer): void {
