@@ -30,4 +30,14 @@ export interface Figures {
   latestReadP99Ms?: number;
   /** What asking for the latest adds at the median, in milliseconds. */
   latestCostMs?: number;
+
+  /** Rows of the large table; saves a second with 2000 in flight, to an empty table and to it, plain and partitioned by month. */
+  largeRows?: number;
+  emptyPlain?: number;
+  largePlain?: number;
+  /** Of a window with the large table to the one before. */
+  largePlainRatio?: number;
+  emptyPartitioned?: number;
+  largePartitioned?: number;
+  largePartitionedRatio?: number;
 }

@@ -1,9 +1,13 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { CONTENDER_NAMES } from './contenders/contender.js';
+import { LARGE_ROWS } from './plan.js';
 import { SCENARIO_NAMES } from './scenarios/scenario.js';
 
 const NAMES: readonly string[] = [...CONTENDER_NAMES, ...SCENARIO_NAMES];
+/** Takes too long to be part of all the others. */
+const LARGE = 'large';
+const USUAL = NAMES.filter((name) => name !== LARGE);
 
 export const USAGE = `npm run bench -- [options]
 
@@ -12,6 +16,8 @@ export const USAGE = `npm run bench -- [options]
   --trace DIR            recorded agent traces, *.jsonl (default ../shared/traces, if it is there)
   --only NAME,...        contenders: ${CONTENDER_NAMES.join(', ')};
                          scenarios of the pipeline, with 1 KB states: ${SCENARIO_NAMES.join(', ')}
+  --large                only the scenario large: a table with ten million rows (--rows N), plain and partitioned; needs about
+                         10 GB of disk and ten minutes
   --json FILE            where the figures go (default bench/results/<time>.json)
   --help
 
@@ -24,6 +30,7 @@ export interface BenchOptions {
   /** Names of contenders and scenarios. */
   readonly only: readonly string[];
   readonly jsonFile: string | undefined;
+  readonly largeRows: number;
 }
 
 /** The message says which option is wrong. */
@@ -45,7 +52,8 @@ export function readOptions(args: string[]): BenchOptions | undefined {
     full: given.full ?? false,
     sizes: (given.sizes ?? DEFAULT_SIZES).split(',').map(stateBytes),
     traceDir: given.trace ?? (existsSync(DEFAULT_TRACE_DIR) ? DEFAULT_TRACE_DIR : undefined),
-    only: given.only?.split(',').map(subjectName) ?? NAMES,
+    only: given.large ? [LARGE] : (given.only?.split(',').map(subjectName) ?? USUAL),
+    largeRows: given.rows === undefined ? LARGE_ROWS : rowCount(given.rows),
     jsonFile: given.json,
   };
 }
@@ -59,6 +67,8 @@ function parse(args: string[]) {
         sizes: { type: 'string' },
         trace: { type: 'string' },
         only: { type: 'string' },
+        large: { type: 'boolean' },
+        rows: { type: 'string' },
         json: { type: 'string' },
         help: { type: 'boolean' },
       },
@@ -74,6 +84,13 @@ function stateBytes(text: string): number {
     throw new UsageError(`--sizes: must be whole numbers from ${STATE_BYTES.min} to ${STATE_BYTES.max}`);
   }
   return bytes;
+}
+
+function rowCount(text: string): number {
+  const rows = Number(text);
+  if (!Number.isInteger(rows) || rows < 1)
+    throw new UsageError('--rows: must be a whole number of at least 1');
+  return rows;
 }
 
 function subjectName(text: string): string {

@@ -19,7 +19,14 @@ export interface Plan {
   readonly clearWindowMs: number;
   /** Reads of each kind. */
   readonly reads: number;
+  /** Rows of the large table, and windows with it; before each is one with an empty table. */
+  readonly largeRows: number;
+  readonly largeWindows: number;
+  readonly largeWindowMs: number;
 }
+
+/** Rows of a large table, unless told otherwise. */
+export const LARGE_ROWS = 10_000_000;
 
 /** Agents that each wait for their save before they go on. */
 export const SAVERS = 64;
@@ -47,6 +54,9 @@ export const QUICK: Plan = Object.freeze({
   clearWindows: 5,
   clearWindowMs: 1200,
   reads: 1500,
+  largeRows: LARGE_ROWS,
+  largeWindows: 5,
+  largeWindowMs: 4000,
 });
 
 export const FULL: Plan = Object.freeze({
@@ -61,6 +71,9 @@ export const FULL: Plan = Object.freeze({
   clearWindows: 5,
   clearWindowMs: 5000,
   reads: 10_000,
+  largeRows: LARGE_ROWS,
+  largeWindows: 9,
+  largeWindowMs: 10_000,
 });
 
 /** How many records a full queue holds, and the ceiling writes. */
