@@ -65,7 +65,7 @@ export async function createLargeTable({
         `INSERT INTO ${checkpoints} (id, execution_id, node_name, state, metadata, timestamp, version, write_seq)
          SELECT md5(n::text)::uuid::text, 'run-' || n / ${ROWS_OF_EXECUTION}, 'node',
              jsonb_build_object('step', n, 'text', md5((-n)::text)), '{"large": true}',
-             $3::timestamptz + (now() - $3) * n / $4::float8, 1, 1
+             $3::timestamptz + (now() - $3) * (n / $4::float8), 1, 1
            FROM generate_series($1::bigint, $2::bigint) n`,
         [first, Math.min(first + ROWS_A_STATEMENT, rows) - 1, from, rows],
       );

@@ -39,6 +39,8 @@ export {
 } from './errors.js';
 export type { Logger } from './logger.js';
 export type { PgClient, PgPool, PostgresOption } from './postgres/database.js';
+export type { Period } from './postgres/identifiers.js';
+export type { DroppedPartitions } from './postgres/partitions.js';
 export type { ProducerLimits } from './producer/limits.js';
 export type { RedisOption } from './redis/connection.js';
 export type {

@@ -4,7 +4,7 @@
  *
  * - `transient`: the same batch will pass later; retry soon.
  * - `environment`: somebody has to act (disk, privileges, password); hold the batch, retry slowly.
- * - `missing-schema`: the tables are not there; create them, then retry.
+ * - `missing-schema`: the tables are not there, or of another kind than they were; create them or look again, then retry.
  * - `record`: PostgreSQL refuses a value for good; isolate it.
  * - `unknown`: hold and alarm, never drop.
  */

@@ -13,6 +13,7 @@ import {
 } from '../postgres/checkpoint-table.js';
 import type { Database, PgClient, TextRow } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
+import { type DroppedPartitions, dropPartitions } from '../postgres/partitions.js';
 import { Removal, type RemovalRequest } from '../postgres/removal.js';
 import { migrate } from '../postgres/schema.js';
 import { TableStatements } from '../postgres/table-statements.js';
@@ -71,6 +72,11 @@ export class CheckpointTable {
   async migrate(): Promise<void> {
     await migrate(this.database, this.names);
     this.#statements.lookAgain();
+  }
+
+  /** @see dropPartitions */
+  dropPartitions(olderThan: Date): Promise<DroppedPartitions> {
+    return dropPartitions(this.database, this.names, olderThan);
   }
 
   async find(id: string): Promise<StoredCheckpoint | undefined> {
