@@ -3,16 +3,24 @@ const LAYERS = [
   'src/cli',
   'workers',
   'src/index',
+  'src/doctor',
   'src/langgraph',
+  'src/recorder',
   'src/dead-letters',
   'src/store',
   'src/producer',
   'src/writer',
+  'src/retention',
   'src/postgres',
   'src/redis',
   'src/chunk',
   'src/checkpoint',
 ];
+
+/** Runs graphs; loaded on demand. */
+const GRAPH_DEMO = 'cli/demo/langgraph';
+/** What a worker needs to write LangGraph's tables. */
+const GRAPH_SINK = '^src/langgraph/graph-(sink|record|body)';
 
 module.exports = {
   forbidden: [
@@ -21,16 +29,38 @@ module.exports = {
       name: 'no-dev-dependencies',
       comment:
         'Local services are for demo, tests and benchmarks; their packages are imported when they are used. LangGraph is an ' +
-        'optional peer of its own entry.',
+        'optional peer.',
       severity: 'error',
-      from: { path: '^(src|workers)', pathNot: '^src/(services|langgraph)' },
+      from: { path: '^(src|workers)', pathNot: `^src/(services|langgraph|${GRAPH_DEMO})` },
       to: { dependencyTypes: ['npm-dev'] },
     },
+    // What starts must not need LangGraph: it is loaded by its own entry, and by the demonstration when that is to run graphs.
     {
-      name: 'nothing but the entry for LangGraph loads it',
+      name: 'nothing but the entry and the demonstration for LangGraph imports it',
       severity: 'error',
-      from: { path: '^(workers|src/index|src/cli)' },
+      from: { path: '^(src|workers)', pathNot: `^src/(langgraph|${GRAPH_DEMO})/` },
+      to: { path: 'node_modules/@langchain' },
+    },
+    {
+      name: 'what imports LangGraph is imported only when it is used',
+      severity: 'error',
+      from: { path: '^(src|workers)', pathNot: `^src/(langgraph|${GRAPH_DEMO})/` },
+      to: { path: `^src/(langgraph|${GRAPH_DEMO})/`, pathNot: GRAPH_SINK, dynamic: false },
+    },
+    {
+      name: 'the sink for LangGraph, and all that has no part in it, get by without LangGraph',
+      severity: 'error',
+      from: { path: [GRAPH_SINK, '^(workers|src/index)'] },
       to: { path: 'node_modules/@langchain', reachable: true },
+    },
+    {
+      name: 'the recorder works on any store',
+      severity: 'error',
+      from: { path: '^src/recorder/' },
+      to: {
+        path: '^(src|workers)/',
+        pathNot: '^src/(recorder/|(store/checkpoint-store|checkpoint|errors|json)\\.ts$)',
+      },
     },
     ...LAYERS.slice(1).map((layer, index) => ({
       name: `${layer} imports no layer above it`,

@@ -15,4 +15,5 @@ COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 USER node
 # In the exec form, so that SIGTERM reaches the worker and it closes gracefully.
-CMD ["node", "dist/workers/checkpoint-worker.js"]
+# A small young generation: what a worker reads is garbage soon, and would be let lie around, 30 MB of it, for no gain in speed.
+CMD ["node", "--max-semi-space-size=4", "dist/workers/checkpoint-worker.js"]

@@ -40,4 +40,13 @@ export interface Figures {
   emptyPartitioned?: number;
   largePartitioned?: number;
   largePartitionedRatio?: number;
+  /** Calls of `put` and `putWrites` a second with 64 threads: acknowledged, and from the first to the last one's commit. */
+  callsAcknowledged?: number;
+  callsCommitted?: number;
+  /** Milliseconds from call to acknowledgement. */
+  callP50Ms?: number;
+  callP99Ms?: number;
+  /** Milliseconds of 64 whole runs of a graph at once: until the last one returned, and until all of it is committed. */
+  runsMs?: number;
+  runsCommittedMs?: number;
 }

@@ -2,12 +2,16 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type LocalServices, startLocalServices } from '../src/services/local-services.js';
+import { backlogFigures, backlogTargets, backlogText } from './backlog/report.js';
+import { runBacklog } from './backlog/run.js';
 import { contendersOf } from './contenders/index.js';
+import { graphSubjectsOf } from './graphs/index.js';
 import { busyWarning, gitCommit, machineFacts } from './machine.js';
 import { type BenchOptions, readOptions, USAGE, UsageError } from './options.js';
 import { Place } from './place.js';
 import { FULL, QUICK } from './plan.js';
 import { ratiosOf, scenariosText, tableText, targetsText } from './report.js';
+import { graphsText } from './report-graphs.js';
 import { runRounds } from './rounds.js';
 import { scenariosOf } from './scenarios/index.js';
 import { generatedStates, type StateSet } from './states.js';
@@ -36,7 +40,8 @@ async function main(signal: AbortSignal): Promise<void> {
   try {
     const place = new Place(services);
     try {
-      await bench(options, services, place, signal);
+      if (options.backlogSaves === undefined) await bench(options, services, place, signal);
+      else await benchBacklog(options.backlogSaves, options, services, place, signal);
     } finally {
       await place.remove();
     }
@@ -57,6 +62,7 @@ async function bench(
   if (warning) say(warning);
   const plan = { ...(options.full ? FULL : QUICK), largeRows: options.largeRows };
   const contenders = contendersOf(options.only);
+  const graphSubjects = graphSubjectsOf(options.only);
   const stateSets = contenders.length > 0 ? await stateSetsOf(options) : [];
   const running = { place, signal, onProgress: say };
   const contest = await runRounds({ ...running, subjects: contenders, stateSets, plan });
@@ -67,30 +73,79 @@ async function bench(
     stateSets: [generatedStates(SCENARIO_STATE_BYTES)],
     plan: { ...plan, rounds: plan.scenarioRounds, budgetSeconds: Number.POSITIVE_INFINITY },
   });
-  const results = [...contest, ...scenarioResults];
+  const graphResults = await runRounds({
+    ...running,
+    subjects: graphSubjects,
+    stateSets: options.sizes.map(generatedStates),
+    plan: { ...plan, rounds: plan.graphRounds, budgetSeconds: Number.POSITIVE_INFINITY },
+  });
+  const results = [...contest, ...scenarioResults, ...graphResults];
   const targets = reportTargets(results);
 
   const texts = [
     ...(contenders.length > 0 ? [tableText(contest, contenders)] : []),
     ...(scenarios.length > 0 ? [scenariosText(scenarioResults, scenarios)] : []),
+    ...(graphSubjects.length > 0 ? [graphsText(graphResults, graphSubjects)] : []),
     targetsText(targets),
   ];
   console.log(`\n${texts.join('\n\n')}\n`);
   if (warning) console.log(`  Beware: ${warning}.\n`);
-  const file = options.jsonFile ?? defaultFile(startedAt);
+  await writeReport(options, services, place, {
+    startedAt,
+    mode: options.full ? 'full' : 'quick',
+    plan: { ...plan, budgetSeconds: Number.isFinite(plan.budgetSeconds) ? plan.budgetSeconds : null },
+    machine,
+    states: stateSets.map(({ name, meanBytes, steps }) => ({ name, meanBytes, different: steps.length })),
+    subjects: Object.fromEntries(
+      [...contenders, ...scenarios, ...graphSubjects].map(({ name, about }) => [name, about]),
+    ),
+    results: results.map((result) => ({ ...result, ratios: ratiosOf(results, result) })),
+    targets,
+  });
+}
+
+async function benchBacklog(
+  saves: number,
+  options: BenchOptions,
+  services: LocalServices,
+  place: Place,
+  signal: AbortSignal,
+): Promise<void> {
+  const startedAt = new Date().toISOString();
+  const machine = machineFacts();
+  const warning = busyWarning(machine);
+  if (warning) say(warning);
+  const backlog = await runBacklog({ place, saves, signal, onProgress: say });
+  const figures = backlogFigures(backlog);
+  const targets = backlogTargets(figures);
+  console.log(`\n${backlogText(figures)}\n\n${targetsText(targets)}\n`);
+  if (warning) console.log(`  Beware: ${warning}.\n`);
+  const { producer, worker } = backlog;
+  const samples = { producer: producer.samples, worker: worker.samples };
+  await writeReport(options, services, place, {
+    startedAt,
+    mode: 'backlog',
+    machine,
+    figures,
+    targets,
+    samples,
+  });
+}
+
+async function writeReport(
+  { jsonFile }: BenchOptions,
+  services: LocalServices,
+  place: Place,
+  { startedAt, ...measured }: { startedAt: string; [name: string]: unknown },
+): Promise<void> {
+  const file = jsonFile ?? defaultFile(startedAt);
   await mkdir(dirname(file), { recursive: true });
   const report = {
     startedAt,
     seconds: Math.round((performance.now() - began) / 1000),
     commit: await gitCommit(),
-    mode: options.full ? 'full' : 'quick',
-    plan: { ...plan, budgetSeconds: Number.isFinite(plan.budgetSeconds) ? plan.budgetSeconds : null },
-    machine,
     services: { postgres: services.postgres, redis: services.redis, ...(await place.serverVersions()) },
-    states: stateSets.map(({ name, meanBytes, steps }) => ({ name, meanBytes, different: steps.length })),
-    subjects: Object.fromEntries([...contenders, ...scenarios].map(({ name, about }) => [name, about])),
-    results: results.map((result) => ({ ...result, ratios: ratiosOf(results, result) })),
-    targets,
+    ...measured,
   };
   await writeFile(file, `${JSON.stringify(report, null, 2)}\n`);
   say(`figures are in ${file}`);

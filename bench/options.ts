@@ -1,23 +1,32 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { CONTENDER_NAMES } from './contenders/contender.js';
+import { GRAPH_SUBJECT_NAMES } from './graphs/graph-subject.js';
 import { LARGE_ROWS } from './plan.js';
 import { SCENARIO_NAMES } from './scenarios/scenario.js';
 
-const NAMES: readonly string[] = [...CONTENDER_NAMES, ...SCENARIO_NAMES];
 /** Takes too long to be part of all the others. */
 const LARGE = 'large';
-const USUAL = NAMES.filter((name) => name !== LARGE);
+/** What is measured unless told otherwise. */
+const USUAL_NAMES: readonly string[] = [...CONTENDER_NAMES, ...SCENARIO_NAMES].filter(
+  (name) => name !== LARGE,
+);
+const NAMES: readonly string[] = [...USUAL_NAMES, LARGE, ...GRAPH_SUBJECT_NAMES];
 
 export const USAGE = `npm run bench -- [options]
 
   --full                 longer and more rounds: about half an hour, instead of under three minutes
   --sizes BYTES,...      sizes of the generated states, as JSON text (default 1024,8192)
   --trace DIR            recorded agent traces, *.jsonl (default ../shared/traces, if it is there)
+  --langgraph            the checkpointers of LangGraph.js instead of the stores, calls and whole runs of 64 threads at once:
+                         under five minutes
   --only NAME,...        contenders: ${CONTENDER_NAMES.join(', ')};
-                         scenarios of the pipeline, with 1 KB states: ${SCENARIO_NAMES.join(', ')}
+                         scenarios of the pipeline, with 1 KB states: ${SCENARIO_NAMES.join(', ')};
+                         checkpointers of LangGraph.js: ${GRAPH_SUBJECT_NAMES.join(', ')}
   --large                only the scenario large: a table with ten million rows (--rows N), plain and partitioned; needs about
                          10 GB of disk and ten minutes
+  --backlog              instead of all that: fill the queue while no worker runs, drain it, and watch memory and rates
+  --saves N              of the backlog, with 1 KB states (default 1000000; Redis needs 1.5 GB for them)
   --json FILE            where the figures go (default bench/results/<time>.json)
   --help
 
@@ -27,15 +36,20 @@ export interface BenchOptions {
   readonly full: boolean;
   readonly sizes: readonly number[];
   readonly traceDir: string | undefined;
-  /** Names of contenders and scenarios. */
+  /** Names of contenders, scenarios and checkpointers. */
   readonly only: readonly string[];
   readonly jsonFile: string | undefined;
   readonly largeRows: number;
+  /** Saves of a backlog; undefined: the other benchmarks. */
+  readonly backlogSaves: number | undefined;
 }
 
 /** The message says which option is wrong. */
 export class UsageError extends Error {}
 
+const DEFAULT_BACKLOG = '1000000';
+/** Ten batches for each tenth, and what the default depth of a queue holds, at most. */
+const BACKLOG_SAVES = { min: 20_000, max: 10_000_000 };
 const DEFAULT_SIZES = '1024,8192';
 const DEFAULT_TRACE_DIR = '../shared/traces';
 /** Below this a state has no room for its messages; above 1 MiB a save does not pass through the queue. */
@@ -52,9 +66,12 @@ export function readOptions(args: string[]): BenchOptions | undefined {
     full: given.full ?? false,
     sizes: (given.sizes ?? DEFAULT_SIZES).split(',').map(stateBytes),
     traceDir: given.trace ?? (existsSync(DEFAULT_TRACE_DIR) ? DEFAULT_TRACE_DIR : undefined),
-    only: given.large ? [LARGE] : (given.only?.split(',').map(subjectName) ?? USUAL),
+    only: given.large
+      ? [LARGE]
+      : (given.only?.split(',').map(subjectName) ?? (given.langgraph ? GRAPH_SUBJECT_NAMES : USUAL_NAMES)),
     largeRows: given.rows === undefined ? LARGE_ROWS : rowCount(given.rows),
     jsonFile: given.json,
+    backlogSaves: given.backlog ? backlogSaves(given.saves) : undefined,
   };
 }
 
@@ -66,10 +83,13 @@ function parse(args: string[]) {
         full: { type: 'boolean' },
         sizes: { type: 'string' },
         trace: { type: 'string' },
+        langgraph: { type: 'boolean' },
         only: { type: 'string' },
         large: { type: 'boolean' },
         rows: { type: 'string' },
         json: { type: 'string' },
+        backlog: { type: 'boolean' },
+        saves: { type: 'string' },
         help: { type: 'boolean' },
       },
     }).values;
@@ -91,6 +111,14 @@ function rowCount(text: string): number {
   if (!Number.isInteger(rows) || rows < 1)
     throw new UsageError('--rows: must be a whole number of at least 1');
   return rows;
+}
+
+function backlogSaves(text = DEFAULT_BACKLOG): number {
+  const saves = Number(text);
+  if (!Number.isInteger(saves) || saves < BACKLOG_SAVES.min || saves > BACKLOG_SAVES.max) {
+    throw new UsageError(`--saves: must be a whole number from ${BACKLOG_SAVES.min} to ${BACKLOG_SAVES.max}`);
+  }
+  return saves;
 }
 
 function subjectName(text: string): string {

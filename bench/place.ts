@@ -84,6 +84,12 @@ export class Place {
     };
   }
 
+  /** What Redis holds, in bytes; not its processes' memory. */
+  async redisMemory(): Promise<number> {
+    const [, bytes] = /^used_memory:(\d+)/m.exec(await this.#redis.info('memory')) ?? [];
+    return Number(bytes);
+  }
+
   /** Drops everything and disconnects. */
   async remove(): Promise<void> {
     try {

@@ -23,6 +23,10 @@ export interface Plan {
   readonly largeRows: number;
   readonly largeWindows: number;
   readonly largeWindowMs: number;
+  /** Rounds of the checkpointers, whatever the budget; the calls of each before they count; how often all threads run a graph. */
+  readonly graphRounds: number;
+  readonly graphWarmUpCalls: number;
+  readonly graphRuns: number;
 }
 
 /** Rows of a large table, unless told otherwise. */
@@ -57,6 +61,9 @@ export const QUICK: Plan = Object.freeze({
   largeRows: LARGE_ROWS,
   largeWindows: 5,
   largeWindowMs: 4000,
+  graphRounds: 2,
+  graphWarmUpCalls: 2000,
+  graphRuns: 3,
 });
 
 export const FULL: Plan = Object.freeze({
@@ -74,6 +81,9 @@ export const FULL: Plan = Object.freeze({
   largeRows: LARGE_ROWS,
   largeWindows: 9,
   largeWindowMs: 10_000,
+  graphRounds: 3,
+  graphWarmUpCalls: 10_000,
+  graphRuns: 5,
 });
 
 /** How many records a full queue holds, and the ceiling writes. */

@@ -51,7 +51,7 @@ export function tableText(results: readonly Result[], contenders: readonly Conte
   return [...tables, `${legend(contenders)}`].join('\n\n');
 }
 
-function roundsText(results: readonly Result[], kind: string): string {
+export function roundsText(results: readonly Result[], kind: string): string {
   const rounds = Math.max(
     ...results.filter(({ states }) => states === kind).map((result) => result.rounds.length),
   );
@@ -106,7 +106,7 @@ function valueText(value: number | undefined, unit: FigureLine['unit']): string 
   return `${unit === 'ms' ? milliseconds(value) : whole(value)} ${unit}`;
 }
 
-function explained(texts: readonly (readonly string[])[]): string {
+export function explained(texts: readonly (readonly string[])[]): string {
   return texts.map(([name, text]) => `  ${name?.padEnd(16)}${text}`).join('\n');
 }
 
@@ -122,7 +122,7 @@ export function targetsText(targets: readonly TargetReport[]): string {
 }
 
 /** The first column to the left, the others to the right. */
-function aligned(rows: readonly string[][]): string {
+export function aligned(rows: readonly string[][]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows
     .map((row) =>
@@ -136,14 +136,14 @@ function aligned(rows: readonly string[][]): string {
     .join('\n');
 }
 
-function whole(value: number | undefined): string {
+export function whole(value: number | undefined): string {
   return value === undefined ? '' : Math.round(value).toLocaleString('en-US');
 }
 
-function ratio(value: number | undefined): string {
+export function ratio(value: number | undefined): string {
   return value === undefined ? '' : value.toFixed(2);
 }
 
-function milliseconds(value: number | undefined): string {
+export function milliseconds(value: number | undefined): string {
   return value === undefined ? '' : value.toFixed(value < 10 ? 2 : 1);
 }

@@ -1,5 +1,6 @@
 import type { ContenderName } from './contenders/contender.js';
 import type { Figures } from './figures.js';
+import { type GraphSubjectName, OFFICIAL_NAMES } from './graphs/graph-subject.js';
 import type { Result } from './rounds.js';
 import type { ScenarioName } from './scenarios/scenario.js';
 
@@ -18,13 +19,13 @@ export interface TargetReport {
   readonly figure: string;
   readonly target: string;
   readonly measured: number;
-  readonly unit?: 'ms';
+  readonly unit?: string;
   readonly met: boolean;
   /** By how much of the target it is missed, 0.1 for a tenth; 0 if it is met. */
   readonly missedBy: number;
 }
 
-type Lookup = (subject: ContenderName | ScenarioName, figure: keyof Figures) => number;
+type Lookup = (subject: ContenderName | ScenarioName | GraphSubjectName, figure: keyof Figures) => number;
 
 const TARGETS: readonly Target[] = [
   {
@@ -89,7 +90,48 @@ const TARGETS: readonly Target[] = [
     measured: (of) => of('large', 'largePartitionedRatio'),
     bound: { atLeast: 0.6 },
   },
+  ...['1 KB', '8 KB'].flatMap(graphTargets),
 ];
+
+/** Beside LangGraph's own saver with the pool that is best for it at each figure. */
+function graphTargets(states: string): Target[] {
+  return [
+    {
+      states,
+      figure: 'put and putWrites acknowledged ÷ PostgresSaver',
+      measured: (of) => of('queued-saver', 'callsAcknowledged') / bestOfficial(of, 'callsAcknowledged'),
+      bound: { atLeast: 4 },
+    },
+    {
+      states,
+      figure: 'put and putWrites committed ÷ PostgresSaver',
+      measured: (of) => of('queued-saver', 'callsCommitted') / bestOfficial(of, 'callsCommitted'),
+      bound: { atLeast: 4 },
+    },
+    {
+      states,
+      figure: 'p99 of a call ÷ PostgresSaver',
+      measured: (of) => of('queued-saver', 'callP99Ms') / bestOfficial(of, 'callP99Ms'),
+      bound: { atMost: 0.25 },
+    },
+    {
+      states,
+      figure: 'whole graph runs, durability sync ÷ PostgresSaver',
+      measured: (of) => of('queued-saver', 'runsMs') / bestOfficial(of, 'runsMs'),
+      bound: { atMost: 1 },
+    },
+  ];
+}
+
+/** The best figure of LangGraph's own saver with any of its pools; NaN where none was measured. */
+export function bestOfficial(
+  of: Lookup,
+  figure: 'callsAcknowledged' | 'callsCommitted' | 'callP99Ms' | 'runsMs',
+): number {
+  const figures = OFFICIAL_NAMES.map((name) => of(name, figure)).filter((value) => !Number.isNaN(value));
+  if (figures.length === 0) return Number.NaN;
+  return figure === 'callP99Ms' || figure === 'runsMs' ? Math.min(...figures) : Math.max(...figures);
+}
 
 /** The targets whose figures were measured. */
 export function reportTargets(results: readonly Result[]): TargetReport[] {

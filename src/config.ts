@@ -1,11 +1,15 @@
 import { z } from 'zod';
+import { MAX_VERSION } from './checkpoint.js';
+import { DURATION_FORM, parseDuration } from './duration.js';
 import { InvalidConfigError } from './errors.js';
+import { nearest } from './nearest.js';
 import { parseDsn } from './postgres/dsn.js';
 import { DEFAULT_GRAPH_SCHEMA, graphTableNames } from './postgres/graph-tables.js';
 import { PERIODS, tableNames } from './postgres/identifiers.js';
 import { DEFAULT_LIMITS } from './producer/limits.js';
 import { checkedUrl } from './redis/connection.js';
 import { DEFAULT_PREFIX, DEFAULT_QUEUE, queueKeys } from './redis/queue-keys.js';
+import { DEFAULT_EVERY, scheduleOf } from './retention/retention-options.js';
 import {
   LOCK_DURATION_MS,
   MAX_BATCH_RECORDS,
@@ -79,6 +83,24 @@ export const SETTINGS = {
     'info',
     `log of the worker: ${LOG_LEVELS.join(', ')}`,
   ),
+  httpPort: setting(
+    'CKPT_HTTP_PORT',
+    whole(1, 65_535),
+    undefined,
+    'port at which the worker serves `/healthz`, `/readyz` and `/metrics`; not set: nowhere',
+  ),
+  httpHost: setting(
+    'CKPT_HTTP_HOST',
+    z.string().regex(/^[\w.:%-]+$/, 'must be a host name or an address'),
+    '127.0.0.1',
+    'address at which it does; in a container `0.0.0.0`',
+  ),
+  otel: setting(
+    'CKPT_OTEL',
+    flag(),
+    false,
+    'whether the worker continues OpenTelemetry traces: `true` or `false`; needs the package bullmq-otel',
+  ),
   shutdownDeadlineMs: setting(
     'CKPT_SHUTDOWN_DEADLINE_MS',
     whole(0, 3_600_000),
@@ -126,6 +148,30 @@ export const SETTINGS = {
     whole(1, MAX_TOMBSTONE_DAYS),
     WRITER_DEFAULTS.tombstoneDays,
     'days that a delete is remembered, at least: what was saved before it cannot come back',
+  ),
+  retentionKeepLast: setting(
+    'CKPT_RETENTION_KEEP_LAST',
+    whole(1, MAX_VERSION),
+    undefined,
+    'workers remove checkpoints, but for the newest so many of each execution',
+  ),
+  retentionOlderThan: setting(
+    'CKPT_RETENTION_OLDER_THAN',
+    valid(duration),
+    undefined,
+    'workers remove checkpoints whose timestamp is longer ago, `30d` say; with both, what meets both',
+  ),
+  retentionDeadLettersOlderThan: setting(
+    'CKPT_RETENTION_DEAD_LETTERS_OLDER_THAN',
+    valid(duration),
+    undefined,
+    'workers give up dead letters that were last refused longer ago; not set: never',
+  ),
+  retentionEvery: setting(
+    'CKPT_RETENTION_EVERY',
+    valid((every) => scheduleOf(every, '')),
+    DEFAULT_EVERY,
+    'how often: a duration, or a cron pattern in UTC',
   ),
   enqueueTimeoutMs: setting(
     'CKPT_ENQUEUE_TIMEOUT_MS',
@@ -256,6 +302,17 @@ function whole(minimum: number, maximum: number): z.ZodType<number> {
     .refine((value) => value >= minimum && value <= maximum, message) as unknown as z.ZodType<number>;
 }
 
+function flag(): z.ZodType<boolean> {
+  return z
+    .enum(['true', 'false'], 'must be true or false')
+    .transform((text) => text === 'true') as unknown as z.ZodType<boolean>;
+}
+
+/** @throws InvalidConfigError */
+function duration(text: string): void {
+  if (parseDuration(text) === undefined) throw new InvalidConfigError('', `must be ${DURATION_FORM}`);
+}
+
 /** Text that a function of ours accepts; its error's words become the problem, without the field it would name. */
 function valid(check: (text: string) => unknown): z.ZodType<string> {
   return z.string().superRefine((text, context) => {
@@ -278,23 +335,4 @@ function unknownVariables(env: NodeJS.ProcessEnv): { field: string; problem: str
   return Object.keys(env)
     .filter((name) => name.startsWith('CKPT_') && !known.includes(name) && !FOREIGN_VARIABLES.has(name))
     .map((field) => ({ field, problem: `is not a setting; did you mean ${nearest(field, known)}?` }));
-}
-
-function nearest(name: string, candidates: readonly string[]): string {
-  const [best] = [...candidates].sort((a, b) => distance(name, a) - distance(name, b));
-  return best as string;
-}
-
-/** Levenshtein's edit distance. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substituted = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substituted, (row[j] as number) + 1, (next[j - 1] as number) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] as number;
 }

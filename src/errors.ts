@@ -41,6 +41,19 @@ export class CheckpointNotFoundError extends CheckpointQueueError {
   }
 }
 
+/** A state does not fit the recorder's schema. Its values are not repeated. */
+export class StateMismatchError extends CheckpointQueueError {
+  constructor(
+    /** Where, as `state.messages[3].role`; the first such place. */
+    readonly path: string,
+    /** The checkpoint's id; undefined for a state that is not saved, and will not be. */
+    readonly id?: string,
+  ) {
+    const what = id === undefined ? 'The new state' : `The state of checkpoint ${JSON.stringify(id)}`;
+    super('STATE_MISMATCH', `${what} does not fit the schema at ${path}`);
+  }
+}
+
 /** The version that is stored is not the one that the save expected. Nothing was written. */
 export class VersionConflictError extends CheckpointQueueError {
   constructor(
@@ -60,8 +73,11 @@ export class VersionConflictError extends CheckpointQueueError {
 /** A limit is reached: of this producer's memory, or of the queue's depth. Nothing was queued; try again later. */
 export class BackpressureError extends CheckpointQueueError {
   constructor(
-    /** Which limit: `maxPendingBytes` is this process's memory, `maxQueueDepth` the jobs that wait in Redis. */
-    readonly limit: 'maxPendingBytes' | 'maxQueueDepth',
+    /**
+     * Which limit: `maxPendingBytes` is this process's memory, `maxQueueDepth` the jobs that wait in Redis, `maxUnacknowledgedSaves`
+     * what a `CheckpointRecorder` has under way.
+     */
+    readonly limit: 'maxPendingBytes' | 'maxQueueDepth' | 'maxUnacknowledgedSaves',
     readonly actual: number,
     readonly maximum: number,
   ) {
@@ -222,7 +238,23 @@ export class MisroutedChunkError extends CheckpointQueueError {
   }
 }
 
-/** The store, producer or writer was closed. */
+/** The worker cannot serve its health and metrics at this address. It did not start. */
+export class HttpListenError extends CheckpointQueueError {
+  constructor(
+    readonly host: string,
+    readonly port: number,
+    /** Node's code: `EADDRINUSE` where another program has the port. */
+    reason: string,
+  ) {
+    const problem = reason === 'EADDRINUSE' ? 'another program has this port' : reason;
+    super(
+      'HTTP_LISTEN',
+      `Cannot listen at ${host}, port ${port}: ${problem} (CKPT_HTTP_HOST, CKPT_HTTP_PORT)`,
+    );
+  }
+}
+
+/** The store, recorder, producer or writer was closed. */
 export class ClosedError extends CheckpointQueueError {
   constructor(what: string) {
     super('CLOSED', `The ${what} is closed`);

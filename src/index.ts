@@ -24,6 +24,7 @@ export {
   DeadLetterBusyError,
   DeadLetteredError,
   DeadLetterNotFoundError,
+  HttpListenError,
   InvalidCheckpointError,
   InvalidChunkError,
   InvalidConfigError,
@@ -34,15 +35,22 @@ export {
   QueueUnavailableError,
   SaveLostError,
   SchemaMismatchError,
+  StateMismatchError,
   VersionConflictError,
   WriteRefusedError,
 } from './errors.js';
 export type { Logger } from './logger.js';
-export type { PgClient, PgPool, PostgresOption } from './postgres/database.js';
+export type { PgClient, PgPool, PoolUse, PostgresOption } from './postgres/database.js';
 export type { Period } from './postgres/identifiers.js';
 export type { DroppedPartitions } from './postgres/partitions.js';
 export type { ProducerLimits } from './producer/limits.js';
+export { CheckpointRecorder, type Resumed } from './recorder/checkpoint-recorder.js';
+export type { BackgroundFailure, CheckpointRecorderOptions } from './recorder/recorder-options.js';
+export type { StateSchema } from './recorder/state-schema.js';
 export type { RedisOption } from './redis/connection.js';
+export type { PruneOptions, PruneProgress, PruneResult } from './retention/prune-options.js';
+export type { RetentionOptions } from './retention/retention-options.js';
+export type { RetentionResult } from './retention/retention-run.js';
 export type {
   CheckpointStore,
   CommitOutcome,
@@ -57,9 +65,10 @@ export { MemoryCheckpointStore } from './store/memory-store.js';
 export { PostgresCheckpointStore, type PostgresCheckpointStoreOptions } from './store/postgres-store.js';
 export type { QueuedCheckpointStoreOptions } from './store/queued-options.js';
 export { QueuedCheckpointStore } from './store/queued-store.js';
-export type { BatchEvent, WriterStats } from './writer/batch-committer.js';
+export type { BatchEvent, CommitLag, WriterStats } from './writer/batch-committer.js';
 export { CheckpointWriter } from './writer/checkpoint-writer.js';
-export type { BreakerState } from './writer/circuit-breaker.js';
+export type { BreakerState, Failure as RetryEvent } from './writer/circuit-breaker.js';
 export type { PipelineOptions } from './writer/pipeline-options.js';
 export type { BatchOutcome, RecordIdentity, Sink, StagedRecords, WriteRecord } from './writer/sink.js';
+export type { WriterEvents, WriterState } from './writer/writer-events.js';
 export type { CheckpointWriterOptions } from './writer/writer-options.js';

@@ -4,9 +4,13 @@ import { pino } from 'pino';
 import { type ConnectedConfig, loadConfig, withServices } from '../src/config.js';
 import { CheckpointQueueError } from '../src/errors.js';
 import { GraphSink } from '../src/langgraph/graph-sink.js';
+import type { Logger } from '../src/logger.js';
 import { graphTableNames } from '../src/postgres/graph-tables.js';
+import { retentionOfEnvironment } from '../src/retention/retention-options.js';
 import type { WriterStats } from '../src/writer/batch-committer.js';
 import { CheckpointWriter } from '../src/writer/checkpoint-writer.js';
+import type { WorkerHttp } from './http/server.js';
+import { loadTelemetry } from './telemetry.js';
 
 /** What a worker tells a parent that started it with an IPC channel: when it takes jobs, and what it has written. */
 export type WorkerMessage = { type: 'ready' } | { type: 'stats'; stats: WriterStats };
@@ -24,8 +28,15 @@ const SIGNAL_EXIT_CODE = { SIGINT: 130, SIGTERM: 143 } as const;
  */
 export async function runWorker(config: ConnectedConfig): Promise<void> {
   const logger = pino({ name: 'checkpoint-worker', level: config.logLevel });
+  const telemetry = config.otel ? await loadTelemetry() : undefined;
   const sinks = [new GraphSink(graphTableNames(config.graphSchema))];
-  const writer = new CheckpointWriter({ sinks, ...config, logger });
+  const writer = new CheckpointWriter({
+    sinks,
+    ...config,
+    retention: retentionOfEnvironment(config),
+    logger,
+    telemetry,
+  });
   const stopped = new Promise<void>((resolve, reject) => {
     let stopping = false;
     const stop = (reason: string) => {
@@ -49,12 +60,35 @@ export async function runWorker(config: ConnectedConfig): Promise<void> {
   });
   stopped.catch(() => {}); // awaited below
   answerParent(writer);
-  await writer.start();
-  tellParent({ type: 'ready' });
-  await stopped;
+  const http = await serveHttp(writer, config, logger);
+  try {
+    await writer.start();
+    tellParent({ type: 'ready' });
+    await stopped;
+  } finally {
+    await http?.close();
+  }
   tellParent({ type: 'stats', stats: writer.stats });
   process.removeAllListeners('disconnect');
   if (process.connected) process.disconnect();
+}
+
+/** Where no port is set, nothing of it is even loaded. @throws HttpListenError, with the writer closed */
+async function serveHttp(
+  writer: CheckpointWriter,
+  { httpPort, ...config }: ConnectedConfig,
+  logger: Logger,
+): Promise<WorkerHttp | undefined> {
+  if (httpPort === undefined) return undefined;
+  const { WorkerHttp } = await import('./http/server.js');
+  try {
+    const http = await WorkerHttp.start(writer, { ...config, httpPort });
+    logger.info({ url: http.url }, 'serving health and metrics');
+    return http;
+  } catch (error) {
+    await writer.close({ deadlineMs: 0 });
+    throw error;
+  }
 }
 
 function answerParent(writer: CheckpointWriter): void {

@@ -55,7 +55,7 @@ function measureClears({ place, states, plan, signal }: Run): Promise<Figures> {
         if (SPARED.has(save.executionId)) spared++;
         return store.save(checkpointOf(save));
       };
-      const load = async (ends: LoopOptions['ends']): Promise<Load> => {
+      const load = async (ends: LoopOptions<Save>['ends']): Promise<Load> => {
         const loop = await closedLoop({ savers: SAVES_IN_FLIGHT, ends, next, save, signal });
         const { commits } = await worker.handled(saved, signal);
         const seconds = (commits.lastAt - loop.beganAt) / 1000;

@@ -8,6 +8,8 @@ import type { FromWorker, Progress, ToWorker, WorkerKind } from './protocol.js';
 /** A worker that commits nothing for so long, while something is left, hangs. */
 const STALL_MS = 60_000;
 const LOOK_MS = 1000;
+/** Those with which the container image starts a worker. */
+const DELIVERED_FLAGS = ['--max-semi-space-size=4'];
 const PROCESS = fileURLToPath(new URL('./process.ts', import.meta.url));
 
 /** A worker process of ours. Whoever forks it calls `close`, also after a failure. */
@@ -15,13 +17,20 @@ export class WorkerHandle {
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
   readonly #loaded: Promise<void>;
-  #progress: Progress = { commits: NO_COMMITS, peakRss: 0 };
+  #progress: Progress = { commits: NO_COMMITS, rss: 0, peakRss: 0 };
   #onMessage: (message: FromWorker) => void = () => {};
   #failure: Error | undefined;
 
-  private constructor(private readonly kind: WorkerKind) {
+  private constructor(
+    private readonly kind: WorkerKind,
+    compiled: string | undefined,
+  ) {
     // Detached, so that a Ctrl-C in the terminal reaches the benchmark alone, which decides.
-    this.#child = fork(PROCESS, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], detached: true });
+    this.#child = fork(compiled ?? PROCESS, {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      detached: true,
+      ...(compiled !== undefined && { execArgv: DELIVERED_FLAGS }),
+    });
     this.#ended = once(this.#child, 'exit');
     this.#child.on('message', (message: FromWorker) => this.#receive(message));
     this.#child.on('exit', () => this.#receive({ type: 'failed', reason: 'it ended' }));
@@ -31,8 +40,8 @@ export class WorkerHandle {
   }
 
   /** Starts the process, which loads its programs and waits. */
-  static fork(kind: WorkerKind): WorkerHandle {
-    return new WorkerHandle(kind);
+  static fork(kind: WorkerKind, compiled?: string): WorkerHandle {
+    return new WorkerHandle(kind, compiled);
   }
 
   get progress(): Progress {

@@ -1,4 +1,5 @@
 import { afterCommit, NO_COMMITS } from '../commits.js';
+import { startGraphPipelineWorker } from './graph-pipeline.js';
 import { startJobPerSaveWorker } from './job-per-save.js';
 import { startPipelineWorker } from './pipeline.js';
 import type { FromWorker, RunningWorker, StartWorker, ToWorker, WorkerKind } from './protocol.js';
@@ -9,6 +10,7 @@ import type { FromWorker, RunningWorker, StartWorker, ToWorker, WorkerKind } fro
  */
 const STARTERS: Record<WorkerKind, StartWorker> = {
   pipeline: startPipelineWorker,
+  'graph-pipeline': startGraphPipelineWorker,
   'job-per-save': startJobPerSaveWorker,
 };
 /** Often enough to wait for, seldom enough to cost nothing; times of commits are exact all the same. */
@@ -20,10 +22,11 @@ let running: RunningWorker | undefined;
 let reported = 0;
 
 function report(): void {
-  peakRss = Math.max(peakRss, process.memoryUsage.rss());
+  const rss = process.memoryUsage.rss();
+  peakRss = Math.max(peakRss, rss);
   if (commits.handled === reported) return;
   reported = commits.handled;
-  tell({ type: 'progress', progress: { commits, peakRss } });
+  tell({ type: 'progress', progress: { commits, rss, peakRss } });
 }
 
 function tell(message: FromWorker): void {

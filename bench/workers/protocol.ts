@@ -1,8 +1,8 @@
 import type { Commits } from '../commits.js';
 import type { Address } from '../place.js';
 
-/** What a worker process commits: chunks of our pipeline, or one save a job. */
-export type WorkerKind = 'pipeline' | 'job-per-save';
+/** What a worker process commits: chunks of our pipeline, of checkpoints or of what graphs put, or one save a job. */
+export type WorkerKind = 'pipeline' | 'graph-pipeline' | 'job-per-save';
 
 /** From the benchmark to its worker process. */
 export type ToWorker = { type: 'start'; kind: WorkerKind; address: Address } | { type: 'stop' };
@@ -10,7 +10,8 @@ export type ToWorker = { type: 'start'; kind: WorkerKind; address: Address } | {
 /** How far a worker process has come since it was started. */
 export interface Progress {
   readonly commits: Commits;
-  /** The most resident memory that was seen, in bytes. */
+  /** Resident memory in bytes: now, and the most that was seen. */
+  readonly rss: number;
   readonly peakRss: number;
 }
 

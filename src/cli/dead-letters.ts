@@ -3,6 +3,7 @@ import { required } from '../config.js';
 import type { DeadLetter } from '../dead-letters/dead-letter.js';
 import type { DeadLetterFilter, DeadLetterSelection } from '../dead-letters/dead-letter-filter.js';
 import { DeadLetters } from '../dead-letters/dead-letters.js';
+import { DURATION_FORM, parseDuration } from '../duration.js';
 import { textTable } from './checkpoint-text.js';
 import { type CommandContext, type CommonOptions, UsageError } from './command.js';
 
@@ -97,10 +98,9 @@ function time(option: string, value: string): Date {
   return date;
 }
 
-const UNIT_MS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-function age(option: string, value: string): number {
-  const [, count, unit] = /^(\d{1,9})([smhd])$/.exec(value) ?? [];
-  if (!count || !unit) throw new UsageError(option, 'must be a number and s, m, h or d, as 14d');
-  return Number(count) * (UNIT_MS[unit] as number);
+/** Milliseconds. @throws UsageError */
+export function age(option: string, value: string): number {
+  const ms = parseDuration(value);
+  if (ms === undefined) throw new UsageError(option, `must be ${DURATION_FORM}`);
+  return ms;
 }

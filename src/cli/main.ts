@@ -7,10 +7,12 @@ import { registerConfig } from './commands/config.js';
 import { registerDead } from './commands/dead/index.js';
 import { registerDelete } from './commands/delete.js';
 import { registerDemo } from './commands/demo.js';
+import { registerDoctor } from './commands/doctor.js';
 import { registerInit } from './commands/init.js';
 import { registerLatest } from './commands/latest.js';
 import { registerList } from './commands/list.js';
 import { registerLoad } from './commands/load.js';
+import { registerPrune } from './commands/prune.js';
 import { registerSave } from './commands/save.js';
 import { registerStats } from './commands/stats.js';
 import { registerWorker } from './commands/worker.js';
@@ -22,14 +24,16 @@ Settings come from the environment: DATABASE_URL and REDIS_URL, CKPT_QUEUE, CKPT
 which "ckpt config" lists with their meaning.
 
 Examples:
-  ckpt demo                                    try it, without any services
+  ckpt demo                                    try it, without any services; --langgraph with graphs
   ckpt init && ckpt worker                     make the tables, run a worker
   ckpt save checkpoints.jsonl --wait           save a file of JSON lines
   ckpt latest run-1 --consistency latest       where to resume, with all that was acknowledged
   ckpt stats --watch                           queue, lag and rates
+  ckpt doctor                                  what is wrong or will be, and what to do
+  ckpt prune --keep-last 20 --older-than 30d   remove what is old
   ckpt dead list                               what PostgreSQL refuses; "ckpt dead --help" says what to do
 
-Exit code: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted.`;
+Exit code: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted; of doctor: 1 warnings, 2 errors.`;
 
 const USAGE_EXIT_CODE = 2;
 /** Known before the arguments are parsed, for the errors of parsing them. */
@@ -52,8 +56,10 @@ function buildProgram(): Command {
     registerList,
     registerDelete,
     registerClear,
+    registerPrune,
     registerDead,
     registerStats,
+    registerDoctor,
     registerConfig,
   ];
   for (const register of registrations) register(program);

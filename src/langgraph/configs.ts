@@ -23,9 +23,9 @@ export function configOf(threadId: string, namespace: string, checkpointId: stri
   return { configurable: { thread_id: threadId, checkpoint_ns: namespace, checkpoint_id: checkpointId } };
 }
 
-/** @throws InvalidCheckpointError naming `thread_id` */
-export function validThreadId(threadId: unknown): string {
-  return validName('thread_id', threadId);
+/** @throws InvalidCheckpointError naming the field */
+export function validThreadId(threadId: unknown, field = 'thread_id'): string {
+  return validName(field, threadId);
 }
 
 /**
@@ -34,6 +34,13 @@ export function validThreadId(threadId: unknown): string {
  */
 export function validKey(field: string, value: unknown): string {
   return validName(field, value, { mayBeEmpty: true, maxBytes: MAX_KEY_BYTES });
+}
+
+/** A part of a key that stands in the checkpoint's JSON as well, where U+001A is written in another way (`serializeJson`). */
+export function validJsonKey(field: string, value: unknown): string {
+  const key = validKey(field, value);
+  if (key.includes('\u001a')) throw new InvalidCheckpointError(field, 'must not hold U+001A');
+  return key;
 }
 
 /** A namespace tells the way through nested graphs, 45 bytes and more for each; an entry of a B-tree holds about 2,700. */

@@ -8,11 +8,13 @@ import {
 } from '@langchain/langgraph-checkpoint';
 import { InvalidCheckpointError } from '../errors.js';
 import { serializeJson } from '../json.js';
-import { validKey } from './configs.js';
+import { validJsonKey, validKey } from './configs.js';
 import { GraphRecord, type GraphRow } from './graph-record.js';
 
 /** A version of a channel that has no value. */
-const EMPTY_TYPE = 'empty';
+const NO_VALUE: readonly [type: string, bytes: null] = ['empty', null];
+
+const UTF8 = new TextDecoder();
 
 interface PlaceInThread {
   readonly threadId: string;
@@ -34,25 +36,34 @@ export class GraphEncoder {
     newVersions: ChannelVersions,
   ): Promise<GraphRecord> {
     const { channel_values: values, ...rest } = checkpoint;
-    const id = validKey('checkpoint.id', rest.id);
-    const row = {
-      kind: 'checkpoint',
-      namespace: validKey('checkpoint_ns', namespace),
-      checkpointId: id,
-    } as const;
-    const json = serializeJson(rest) as string;
-    const blobs = Object.entries(newVersions).map(async ([channel, version]): Promise<GraphRow> => {
-      const has = values !== undefined && Object.hasOwn(values, channel);
-      const [type, blob] = has ? await this.#dump(values[channel]) : [EMPTY_TYPE, null];
-      const key = { channel: validKey('channel', channel), version: validKey('version', String(version)) };
-      return { kind: 'blob', namespace, ...key, type, blob };
-    });
-    const [metadataJson, ...rows] = await Promise.all([this.#metadata(metadata), ...blobs]);
+    const checkpointId = validKey('checkpoint.id', rest.id);
+    validKey('checkpoint_ns', namespace);
     const parent = parentId === undefined ? null : validKey('checkpoint_id', parentId);
-    return new GraphRecord(threadId, [
-      { ...row, parentId: parent, checkpoint: json, metadata: metadataJson },
-      ...rows,
-    ]);
+    const json = serializeJson(rest) as string;
+    const channels = Object.entries(newVersions).map(([channel, version]) => ({
+      channel: validJsonKey('channel', channel),
+      version: validJsonKey('version', String(version)),
+    }));
+    const dumped = channels.map(({ channel }) =>
+      values !== undefined && Object.hasOwn(values, channel) ? this.#dump(values[channel]) : NO_VALUE,
+    );
+    const [[, metadataBytes], ...blobs] = await Promise.all([this.#dump(metadata), ...dumped]);
+    const metadataText = metadataJson(metadataBytes as Uint8Array);
+    const rows: GraphRow[] = [
+      {
+        kind: 'checkpoint',
+        namespace,
+        checkpointId,
+        parentId: parent,
+        checkpoint: json,
+        metadata: metadataText,
+      },
+    ];
+    for (const [index, [type, blob]] of blobs.entries()) {
+      const { channel, version } = channels[index] as (typeof channels)[number];
+      rows.push({ kind: 'blob', namespace, channel, version, type, blob });
+    }
+    return new GraphRecord(threadId, rows);
   }
 
   /** @throws InvalidCheckpointError naming the field */
@@ -69,33 +80,35 @@ export class GraphEncoder {
       taskId: validKey('taskId', taskId),
       taskPath: validKey('taskPath', taskPath),
     } as const;
-    const rows = writes.map(async ([channel, value], index): Promise<GraphRow> => {
-      const [type, blob] = await this.#dump(value);
-      return { ...place, index: indexOf(channel, index), channel: validKey('channel', channel), type, blob };
+    const channels = writes.map(([channel]) => validKey('channel', channel));
+    const dumped = await Promise.all(writes.map(([, value]) => this.#dump(value)));
+    const rows = dumped.map(([type, blob], index): GraphRow => {
+      const channel = channels[index] as string;
+      return { ...place, index: indexOf(channel, index), channel, type, blob };
     });
-    return new GraphRecord(threadId, await Promise.all(rows));
-  }
-
-  /** JSON text that JSONB can hold. */
-  async #metadata(metadata: CheckpointMetadata): Promise<string> {
-    const [, bytes] = await this.serde.dumpsTyped(metadata);
-    let value: unknown;
-    try {
-      value = JSON.parse(new TextDecoder().decode(bytes));
-    } catch {
-      // What the parser says of it would quote the metadata.
-      throw new InvalidCheckpointError('metadata', 'is not serialised as JSON by this serialiser');
-    }
-    return serializeJson(value) as string;
+    return new GraphRecord(threadId, rows);
   }
 
   async #dump(value: unknown): Promise<[type: string, bytes: Uint8Array]> {
-    // The serialiser passes bytes on as they are, and the caller may change them.
-    return this.serde.dumpsTyped(value instanceof Uint8Array ? value.slice() : value);
+    // The serialiser passes bytes on as they are, and the caller may change them. (`slice` of a Buffer copies nothing.)
+    return this.serde.dumpsTyped(value instanceof Uint8Array ? new Uint8Array(value) : value);
   }
 }
 
 /** Errors, interrupts and the like have places of their own, below 0. */
 function indexOf(channel: string, index: number): number {
   return Object.hasOwn(WRITES_IDX_MAP, channel) ? (WRITES_IDX_MAP[channel] as number) : index;
+}
+
+/** JSON text that JSONB can hold. @throws InvalidCheckpointError if the serialiser made no JSON of it */
+function metadataJson(bytes: Uint8Array): string {
+  const text = UTF8.decode(bytes);
+  try {
+    const value: unknown = JSON.parse(text);
+    // What JSONB cannot hold is escaped in JSON.
+    return text.includes('\\u') ? (serializeJson(value) as string) : text;
+  } catch {
+    // What the parser says of it would quote the metadata.
+    throw new InvalidCheckpointError('metadata', 'is not serialised as JSON by this serialiser');
+  }
 }

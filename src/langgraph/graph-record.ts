@@ -1,16 +1,16 @@
 import type { EncodableRecord } from '../chunk.js';
-import { InvalidChunkError } from '../errors.js';
-import { GRAPH_STAGING_COLUMNS, ROW_KIND } from '../postgres/graph-tables.js';
+import { ROW_KIND } from '../postgres/graph-tables.js';
 import {
   FIELD_LENGTH_BYTES,
-  JSONB_VERSION,
   writeBytes,
   writeInteger,
   writeJsonb,
   writeNull,
   writeText,
 } from '../writer/copy-binary.js';
-import type { RecordIdentity } from '../writer/sink.js';
+
+/** Before each row of a body. */
+export const ROW_LENGTH_BYTES = 4;
 
 /**
  * What one `put` or `putWrites` writes, as one record, so that all of it commits together: rows of the staging table, each with
@@ -18,189 +18,145 @@ import type { RecordIdentity } from '../writer/sink.js';
  */
 export class GraphRecord implements EncodableRecord {
   readonly executionId: string;
-  readonly byteLength: number;
-  readonly #rows: readonly Row[];
+  readonly #body: Buffer;
 
   /** @param threadId of all rows, of which there is one at least */
   constructor(threadId: string, rows: readonly GraphRow[]) {
     this.executionId = threadId;
-    this.#rows = rows.map((row) => new Row(fieldsOf(threadId, row)));
-    this.byteLength = this.#rows.reduce((sum, { byteLength }) => sum + ROW_LENGTH_BYTES + byteLength, 0);
+    this.#body = encodeRows(threadId, rows);
+  }
+
+  get byteLength(): number {
+    return this.#body.length;
   }
 
   writeTo(buffer: Buffer, start: number): void {
-    let offset = start;
-    for (const row of this.#rows) {
-      buffer.writeUInt32BE(row.byteLength, offset);
-      offset = row.writeTo(buffer, offset + ROW_LENGTH_BYTES);
-    }
+    this.#body.copy(buffer, start);
   }
 
+  /** Not a copy. */
   toBuffer(): Buffer {
-    const buffer = Buffer.allocUnsafe(this.byteLength);
-    this.writeTo(buffer, 0);
-    return buffer;
+    return this.#body;
   }
 }
 
 /** A row of one of the three tables. JSON is text that JSONB can hold. */
-export type GraphRow =
-  | {
-      readonly kind: 'checkpoint';
-      readonly namespace: string;
-      readonly checkpointId: string;
-      readonly parentId: string | null;
-      readonly checkpoint: string;
-      readonly metadata: string;
-    }
-  | {
-      readonly kind: 'blob';
-      readonly namespace: string;
-      readonly channel: string;
-      readonly version: string;
-      readonly type: string;
-      readonly blob: Uint8Array | null;
-    }
-  | {
-      readonly kind: 'write';
-      readonly namespace: string;
-      readonly checkpointId: string;
-      readonly taskId: string;
-      readonly taskPath: string;
-      readonly index: number;
-      readonly channel: string;
-      readonly type: string;
-      readonly blob: Uint8Array;
-    };
+export type GraphRow = CheckpointRow | BlobRow | WriteRow;
 
-const ROW_LENGTH_BYTES = 4;
-/** All columns of the staging table but the sequence, which is not known yet. */
-const FIELDS = GRAPH_STAGING_COLUMNS.length - 1;
-const INTEGER_BYTES = 4;
-const KIND_FIELD = 0;
-const THREAD_FIELD = 1;
-const CHECKPOINT_ID_FIELD = 3;
-const JSON_FIELDS = [5, 6];
-const INDEX_FIELD = 12;
-
-class Json {
-  constructor(readonly text: string) {}
+interface CheckpointRow {
+  readonly kind: 'checkpoint';
+  readonly namespace: string;
+  readonly checkpointId: string;
+  readonly parentId: string | null;
+  readonly checkpoint: string;
+  readonly metadata: string;
 }
 
-type Field = null | number | string | Uint8Array | Json;
+interface BlobRow {
+  readonly kind: 'blob';
+  readonly namespace: string;
+  readonly channel: string;
+  readonly version: string;
+  readonly type: string;
+  readonly blob: Uint8Array | null;
+}
 
-function fieldsOf(threadId: string, row: GraphRow): Field[] {
-  const { kind, namespace } = row;
-  const place = [ROW_KIND[kind], threadId, namespace];
-  switch (kind) {
+interface WriteRow {
+  readonly kind: 'write';
+  readonly namespace: string;
+  readonly checkpointId: string;
+  readonly taskId: string;
+  readonly taskPath: string;
+  readonly index: number;
+  readonly channel: string;
+  readonly type: string;
+  readonly blob: Uint8Array;
+}
+
+/** Records are encoded here and copied out: in one pass, for the length of a text as UTF-8 is known only when it is written. */
+let scratch = Buffer.allocUnsafeSlow(64 * 1024);
+/** A larger one is not kept. */
+const MAX_SCRATCH_BYTES = 1024 * 1024;
+
+function encodeRows(threadId: string, rows: readonly GraphRow[]): Buffer {
+  const most = rows.reduce((sum, row) => sum + mostBytesOf(threadId, row), 0);
+  let buffer = scratch;
+  if (most > buffer.length) {
+    buffer = Buffer.allocUnsafeSlow(most);
+    if (most <= MAX_SCRATCH_BYTES) scratch = buffer;
+  }
+  let end = 0;
+  for (const row of rows) {
+    const start = end + ROW_LENGTH_BYTES;
+    const next = writeRow(buffer, start, threadId, row);
+    buffer.writeUInt32BE(next - start, end);
+    end = next;
+  }
+  return Buffer.from(buffer.subarray(0, end));
+}
+
+/** UTF-8 has up to three bytes for each unit of a string. */
+const MAX_UNIT_BYTES = 3;
+/** Of lengths, numbers and marks. */
+const MAX_FRAME_BYTES = 80;
+
+function mostBytesOf(threadId: string, row: GraphRow): number {
+  const units = (...texts: (string | null)[]) => texts.reduce((sum, text) => sum + (text?.length ?? 0), 0);
+  const { namespace } = row;
+  switch (row.kind) {
     case 'checkpoint': {
       const { checkpointId, parentId, checkpoint, metadata } = row;
-      const json = [new Json(checkpoint), new Json(metadata)];
-      return [...place, checkpointId, parentId, ...json, null, null, null, null, null, null, null];
+      const texts = units(threadId, namespace, checkpointId, parentId, checkpoint, metadata);
+      return MAX_FRAME_BYTES + MAX_UNIT_BYTES * texts;
     }
     case 'blob': {
       const { channel, version, type, blob } = row;
-      return [...place, null, null, null, null, channel, version, type, blob, null, null, null];
+      const texts = units(threadId, namespace, channel, version, type);
+      return MAX_FRAME_BYTES + MAX_UNIT_BYTES * texts + (blob?.length ?? 0);
     }
     case 'write': {
-      const { checkpointId, taskId, taskPath, index, channel, type, blob } = row;
-      return [...place, checkpointId, null, null, null, channel, null, type, blob, taskId, index, taskPath];
+      const { checkpointId, taskId, taskPath, channel, type, blob } = row;
+      const texts = units(threadId, namespace, checkpointId, taskId, taskPath, channel, type);
+      return MAX_FRAME_BYTES + MAX_UNIT_BYTES * texts + blob.length;
     }
   }
 }
 
-class Row {
-  readonly byteLength: number;
-
-  constructor(private readonly fields: readonly Field[]) {
-    let bytes = 0;
-    for (const field of fields) bytes += FIELD_LENGTH_BYTES + bytesOf(field);
-    this.byteLength = bytes;
-  }
-
-  writeTo(buffer: Buffer, start: number): number {
-    let offset = start;
-    for (const field of this.fields) {
-      if (field === null) offset = writeNull(buffer, offset);
-      else if (typeof field === 'string') offset = writeText(buffer, offset, field);
-      else if (typeof field === 'number') offset = writeInteger(buffer, offset, field);
-      else if (field instanceof Json) offset = writeJsonb(buffer, offset, field.text);
-      else offset = writeBytes(buffer, offset, field);
-    }
-    return offset;
-  }
-}
-
-function bytesOf(field: Field): number {
-  if (field === null) return 0;
-  if (typeof field === 'string') return Buffer.byteLength(field);
-  if (typeof field === 'number') return INTEGER_BYTES;
-  return field instanceof Json ? JSONB_VERSION_BYTES + Buffer.byteLength(field.text) : field.length;
-}
-
-const JSONB_VERSION_BYTES = 1;
-
-/** The rows of a record's body, as they are copied. @throws InvalidChunkError if it is none of ours */
-export function rowsOf(body: Buffer): Buffer[] {
-  const rows: Buffer[] = [];
-  for (let offset = 0; offset < body.length; ) {
-    if (offset + ROW_LENGTH_BYTES > body.length) throw new InvalidChunkError('a graph record is cut short');
-    const start = offset + ROW_LENGTH_BYTES;
-    offset = start + body.readUInt32BE(offset);
-    if (offset > body.length) throw new InvalidChunkError('a graph record is cut short');
-    rows.push(body.subarray(start, offset));
-  }
-  if (rows.length === 0) throw new InvalidChunkError('a graph record is empty');
-  return rows;
-}
-
-/** @throws InvalidChunkError if the fields would break the COPY of a batch, or are not those of its kind */
-export function checkBody(body: Buffer): void {
-  const threads = rowsOf(body).map(checkRow);
-  if (threads.some((thread) => !thread.equals(threads[0] as Buffer))) {
-    throw new InvalidChunkError('a graph record is of one thread');
+/** All columns of the staging table in its order, but the sequence. */
+function writeRow(buffer: Buffer, start: number, threadId: string, row: GraphRow): number {
+  let offset = writeInteger(buffer, start, ROW_KIND[row.kind]);
+  offset = writeText(buffer, offset, threadId);
+  offset = writeText(buffer, offset, row.namespace);
+  switch (row.kind) {
+    case 'checkpoint':
+      offset = writeText(buffer, offset, row.checkpointId);
+      offset = row.parentId === null ? writeNull(buffer, offset) : writeText(buffer, offset, row.parentId);
+      offset = writeJsonb(buffer, offset, row.checkpoint);
+      offset = writeJsonb(buffer, offset, row.metadata);
+      return writeNulls(buffer, offset, 7);
+    case 'blob':
+      offset = writeNulls(buffer, offset, 4);
+      offset = writeText(buffer, offset, row.channel);
+      offset = writeText(buffer, offset, row.version);
+      offset = writeText(buffer, offset, row.type);
+      offset = row.blob === null ? writeNull(buffer, offset) : writeBytes(buffer, offset, row.blob);
+      return writeNulls(buffer, offset, 3);
+    case 'write':
+      offset = writeText(buffer, offset, row.checkpointId);
+      offset = writeNulls(buffer, offset, 3);
+      offset = writeText(buffer, offset, row.channel);
+      offset = writeNull(buffer, offset);
+      offset = writeText(buffer, offset, row.type);
+      offset = writeBytes(buffer, offset, row.blob);
+      offset = writeText(buffer, offset, row.taskId);
+      offset = writeInteger(buffer, offset, row.index);
+      return writeText(buffer, offset, row.taskPath);
   }
 }
 
-/** By which people know the record of a checked body. */
-export function identifyBody(body: Buffer): RecordIdentity {
-  const rows = rowsOf(body).map((row) => [...splitFields(row)]);
-  const text = (field: number) => rows.map((fields) => fields[field]).find((value) => value != null);
-  return {
-    executionId: text(THREAD_FIELD)?.toString('utf8') ?? '',
-    id: text(CHECKPOINT_ID_FIELD)?.toString('utf8') ?? '',
-  };
-}
-
-/** @returns the thread */
-function checkRow(row: Buffer): Buffer {
-  const fields = [...splitFields(row)];
-  if (fields.length !== FIELDS) throw new InvalidChunkError(`a graph row has ${FIELDS} fields`);
-  const kind = fields[KIND_FIELD];
-  const kinds: number[] = Object.values(ROW_KIND);
-  if (kind?.length !== INTEGER_BYTES || !kinds.includes(kind.readInt32BE()))
-    throw new InvalidChunkError('a graph row is of no known kind');
-  const index = fields[INDEX_FIELD];
-  if (index != null && index.length !== INTEGER_BYTES)
-    throw new InvalidChunkError('a graph row has no index');
-  const thread = fields[THREAD_FIELD];
-  if (thread == null) throw new InvalidChunkError('a graph row names no thread');
-  for (const json of JSON_FIELDS.map((field) => fields[field])) {
-    if (json != null && json[0] !== JSONB_VERSION) throw new InvalidChunkError('a graph row holds no JSON');
-  }
-  return thread;
-}
-
-function* splitFields(row: Buffer): Generator<Buffer | null> {
-  for (let offset = 0; offset < row.length; ) {
-    if (offset + FIELD_LENGTH_BYTES > row.length) throw new InvalidChunkError('a graph row is cut short');
-    const length = row.readInt32BE(offset);
-    offset += FIELD_LENGTH_BYTES;
-    if (length === -1) yield null;
-    else {
-      if (length < 0 || offset + length > row.length) throw new InvalidChunkError('a graph row is cut short');
-      yield row.subarray(offset, offset + length);
-      offset += length;
-    }
-  }
+/** As `writeNull`, of which the length is all ones. */
+function writeNulls(buffer: Buffer, offset: number, count: number): number {
+  const end = offset + count * FIELD_LENGTH_BYTES;
+  buffer.fill(0xff, offset, end);
+  return end;
 }

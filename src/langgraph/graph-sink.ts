@@ -19,7 +19,7 @@ import type {
   StagedRecords,
   WriteRecord,
 } from '../writer/sink.js';
-import { checkBody, identifyBody, rowsOf } from './graph-record.js';
+import { checkBody, eachRow, identifyBody } from './graph-body.js';
 
 /** Names the sink of LangGraph's tables in jobs. */
 export const GRAPH_SINK = 'langgraph';
@@ -99,15 +99,23 @@ async function countOf(client: PgClient, sql: string): Promise<number> {
 
 /** The bytes of the COPY, and the record of each of its lines. */
 function encode(records: readonly WriteRecord[]): { bytes: Buffer; lines: WriteRecord[] } {
-  const rows = records.flatMap((record) => rowsOf(record.body).map((row) => ({ record, row })));
-  const size = rows.reduce((sum, { row }) => sum + BYTES_AROUND_ROW + row.length, COPY_FRAME_BYTES);
+  const lines: WriteRecord[] = [];
+  let size = COPY_FRAME_BYTES;
+  for (const record of records) {
+    eachRow(record.body, (start, end) => {
+      lines.push(record);
+      size += BYTES_AROUND_ROW + end - start;
+    });
+  }
   const bytes = Buffer.allocUnsafe(size);
   let offset = writeHeader(bytes);
-  for (const { record, row } of rows) {
-    offset = bytes.writeInt16BE(GRAPH_STAGING_COLUMNS.length, offset);
-    offset += row.copy(bytes, offset);
-    offset = writeBigint(bytes, offset, record.sequence);
+  for (const { body, sequence } of records) {
+    eachRow(body, (start, end) => {
+      offset = bytes.writeInt16BE(GRAPH_STAGING_COLUMNS.length, offset);
+      offset += body.copy(bytes, offset, start, end);
+      offset = writeBigint(bytes, offset, sequence);
+    });
   }
   writeTrailer(bytes, offset);
-  return { bytes, lines: rows.map(({ record }) => record) };
+  return { bytes, lines };
 }

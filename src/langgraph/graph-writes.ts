@@ -26,6 +26,8 @@ export class GraphWrites {
   readonly #options: GraphWritesOptions;
   readonly #writer: BatchWriter;
   readonly #removals: Gathered<{ scope: string; key: string; fence: number }, number>;
+  /** What Redis did not number is numbered in the order of the calls, one round trip for all that wait for it. */
+  readonly #numbers = new Gathered((threadIds: string[]) => this.#sequencesNow(threadIds));
 
   constructor(options: GraphWritesOptions) {
     const { database, sql, queue, creatingTables } = options;
@@ -73,12 +75,17 @@ export class GraphWrites {
   }
 
   async #writeThrough(record: GraphRecord): Promise<void> {
+    await this.#commit(record, await this.#numbers.ask(record.executionId));
+  }
+
+  /** By PostgreSQL's clock. */
+  async #sequencesNow(threadIds: string[]): Promise<number[]> {
     const { queue, database, sql, creatingTables } = this.#options;
-    const seen = queue.producer.lastSequence;
-    const [row] = await creatingTables(() => database.query(sql.sequenceNow, [record.executionId, seen]));
-    const sequence = Number(row?.sequence);
-    await this.#commit(record, sequence);
-    queue.producer.sawSequence(sequence);
+    const values = [threadIds, queue.producer.lastSequence];
+    const [row] = await creatingTables(() => database.query(sql.sequenceNow, values));
+    const first = Number(row?.sequence);
+    queue.producer.sawSequence(first + threadIds.length - 1);
+    return threadIds.map((_, index) => first + index);
   }
 
   async #commit(record: GraphRecord, sequence: number): Promise<void> {

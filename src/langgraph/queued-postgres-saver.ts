@@ -58,10 +58,10 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
   constructor(options: QueuedPostgresSaverOptions) {
     super(options?.serde);
     this.#settings = saverSettings(options);
-    const { redis, postgres, queue, prefix, logger, writer } = options;
+    const { redis, postgres, queue, prefix, logger, telemetry, writer } = options;
     const names = graphTableNames(options.schema);
     const sql = graphTableSql(names);
-    const pipeline = { redis, postgres, queue, prefix, logger };
+    const pipeline = { redis, postgres, queue, prefix, logger, telemetry };
     this.#sink = new GraphSink(names);
     this.#database = new Database(postgres, { logger });
     const creatingTables = <T>(work: () => Promise<T>) => creatingMissingTables(work, () => this.setup());
@@ -103,7 +103,7 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
    * second branch are lost.
    */
   override getNextVersion(current: number | undefined): number {
-    return Math.floor(current ?? 0) + 1 + Math.random();
+    return Math.floor(super.getNextVersion(current)) + Math.random();
   }
 
   /**
@@ -229,7 +229,7 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
    */
   async copyThread(from: string, to: string): Promise<CopyResult> {
     this.#queue.assertOpen();
-    const threads = { from: validThreadId(from), to: validThreadId(to) };
+    const threads = { from: validThreadId(from, 'from'), to: validThreadId(to, 'to') };
     await Promise.allSettled(this.#encoding);
     await this.#passFence(threads.from, 'latest');
     await this.#passFence(threads.to, 'latest');

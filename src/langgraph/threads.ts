@@ -1,4 +1,4 @@
-import { InvalidCheckpointError, InvalidConfigError } from '../errors.js';
+import { DatabaseError, InvalidCheckpointError, InvalidConfigError } from '../errors.js';
 import type { Database } from '../postgres/database.js';
 import { queryRows } from '../postgres/database.js';
 import type { GraphTableNames } from '../postgres/graph-tables.js';
@@ -53,6 +53,9 @@ const MAX_KEPT = 1_000_000;
 /** Threads read at once while all are pruned. */
 const PAGE = 500;
 const LOCK_LIMITS = "SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '5min'";
+
+const TAKEN = 'is a thread that has something already';
+const UNIQUE_VIOLATION = '23505';
 
 /** What is done with threads as a whole. */
 export class Threads {
@@ -116,8 +119,7 @@ export class Threads {
             return row?.found === 't';
           };
           if (!(await found(from))) throw new InvalidCheckpointError('from', 'is a thread that has nothing');
-          if (await found(to))
-            throw new InvalidCheckpointError('to', 'is a thread that has something already');
+          if (await found(to)) throw new InvalidCheckpointError('to', TAKEN);
           const [row] = await queryRows(client, this.#sql.copy, [from, to, sequence]);
           // As a batch does before it commits: a delete that came meanwhile does not wait for this transaction otherwise.
           await queryRows(client, this.#sql.lockBatch);
@@ -127,7 +129,11 @@ export class Threads {
         },
         { setup: LOCK_LIMITS },
       );
-    return creatingTables(copy);
+    return creatingTables(copy).catch((error) => {
+      // Somebody was first, after the look.
+      const taken = error instanceof DatabaseError && error.sqlState === UNIQUE_VIOLATION;
+      throw taken ? new InvalidCheckpointError('to', TAKEN) : error;
+    });
   }
 
   async *#threadIds(only: string | undefined): AsyncGenerator<string> {

@@ -91,8 +91,8 @@ export interface Authority {
 const SELECT = `SELECT id, execution_id, node_name, state, metadata,
   floor(extract(epoch FROM timestamp) * 1000) AS timestamp_ms, version, write_seq AS sequence`;
 // The order of a list: time, then version, then the order of saving. "C" is the order of the bytes, as everywhere here.
-const POSITION = 'timestamp, version, write_seq, id COLLATE "C"';
-const POSITION_DESC = 'timestamp DESC, version DESC, write_seq DESC, id COLLATE "C" DESC';
+export const POSITION = 'timestamp, version, write_seq, id COLLATE "C"';
+export const POSITION_DESC = 'timestamp DESC, version DESC, write_seq DESC, id COLLATE "C" DESC';
 
 export function checkpointTableSql(
   names: TableNames,

@@ -14,6 +14,16 @@ export interface PgPool {
   off?(event: 'connect', listener: (client: PgClient) => void): unknown;
 }
 
+/** The connections of a pool. */
+export interface PoolUse {
+  readonly max: number;
+  /** Open ones, lent or idle. */
+  readonly open: number;
+  readonly idle: number;
+  /** Who waits for one. */
+  readonly waiting: number;
+}
+
 /** A DSN, a `pg` pool configuration, or a pool of yours, which stays yours to close. */
 export type PostgresOption = string | pg.PoolConfig | PgPool;
 
@@ -43,6 +53,13 @@ export class Database {
     this.#owned = !isPool(postgres);
     this.#pool = isPool(postgres) ? postgres : openPool(postgres, { logger, max });
     this.#pool.on?.('connect', surviveLoss);
+  }
+
+  /** Undefined for a pool that is not `pg`'s and does not tell. */
+  get use(): PoolUse | undefined {
+    const { options, totalCount, idleCount, waitingCount } = this.#pool as Partial<pg.Pool>;
+    if (totalCount === undefined || idleCount === undefined || waitingCount === undefined) return undefined;
+    return { max: options?.max ?? totalCount, open: totalCount, idle: idleCount, waiting: waitingCount };
   }
 
   /** Lends a connection. A client whose callback threw is closed if it is broken, else returned. @throws ClosedError */

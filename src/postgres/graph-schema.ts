@@ -1,7 +1,7 @@
 import { SchemaMismatchError } from '../errors.js';
 import type { Database, PgClient } from './database.js';
 import type { GraphTableNames } from './graph-tables.js';
-import { columnsOf, migrateFamily, type TableFamily } from './migrations.js';
+import { columnsOf, familyVersion, migrateFamily, type TableFamily } from './migrations.js';
 import { tombstoneSettling, tombstoneTable } from './tombstones.js';
 
 /**
@@ -57,6 +57,9 @@ const CHANGES: ReadonlyArray<(names: GraphTableNames) => string> = [
     ${tombstoneSettling(tombstones, 'idx_checkpoint_tombstones')}`,
 ];
 
+/** The version of the tables that this release writes. */
+export const GRAPH_SCHEMA_VERSION = CHANGES.length;
+
 /** Columns without which a table of this name is another program's. */
 const EXPECTED: Record<'checkpoints' | 'blobs' | 'writes', readonly string[]> = {
   checkpoints: [
@@ -74,6 +77,11 @@ const EXPECTED: Record<'checkpoints' | 'blobs' | 'writes', readonly string[]> = 
 /** Creates the tables, or adds what is ours to those of PostgresSaver. @throws SchemaMismatchError */
 export function migrateGraphTables(database: Database, names: GraphTableNames): Promise<void> {
   return migrateFamily(database, familyOf(names));
+}
+
+/** The version of the tables as they are; 0 if one of them is missing. @throws SchemaMismatchError if a newer release made them. */
+export function graphSchemaVersion(database: Database, names: GraphTableNames): Promise<number> {
+  return familyVersion(database, familyOf(names));
 }
 
 function familyOf(names: GraphTableNames): TableFamily {

@@ -1,5 +1,6 @@
 import { quotedIdentifier } from './identifiers.js';
 import { SAFEGUARDS } from './safeguards.js';
+import { stagingTable } from './staging.js';
 import { CLOCK, type TombstoneSql, tombstoneSql, UNSEEN } from './tombstones.js';
 
 /** The tables of LangGraph's PostgresSaver in one schema, and ours beside them. The quoted forms go into SQL as they are. */
@@ -48,7 +49,7 @@ export interface GraphTableSql extends TombstoneSql {
   readonly removeBuried: Readonly<{ thread: string }>;
   /** $1 thread, $2 sequence: whether a tombstone covers it. */
   readonly isBuried: string;
-  /** $1 thread, $2 a sequence: one by this server's clock, above it and above the thread's tombstone. */
+  /** $1 threads, $2 a sequence: one by this server's clock, above it and above the tombstones of the threads. */
   readonly sequenceNow: string;
 }
 
@@ -118,7 +119,7 @@ export function graphTableSql(names: GraphTableNames, { gate, guard } = SAFEGUAR
     ...ofTombstones,
     openBatch: `
       ${openBatch};
-      CREATE TEMP TABLE IF NOT EXISTS ${staging} (${GRAPH_STAGING_COLUMNS.join(', ')}) ON COMMIT DELETE ROWS`,
+      ${stagingTable(staging, GRAPH_STAGING_COLUMNS, ['checkpoint', 'metadata', 'blob'])}`,
     copy: `COPY pg_temp.${staging} FROM STDIN (FORMAT binary)`,
     // A blob is the value of a version: whoever was first has it. Of the writes of a task the first run counts, as its results
     // may have been used; its marks of error, interrupt and resume, of negative index, are replaced by newer ones.
@@ -160,7 +161,7 @@ export function graphTableSql(names: GraphTableNames, { gate, guard } = SAFEGUAR
       SELECT EXISTS (SELECT FROM ${tombstones} d WHERE d.scope = 'thread' AND d.key = $1 AND d.fence >= $2::bigint) AS buried`,
     sequenceNow: `
       SELECT greatest(${CLOCK}, $2::bigint + 1,
-        (SELECT fence + 1 FROM ${tombstones} d WHERE d.scope = 'thread' AND d.key = $1)) AS sequence`,
+        (SELECT max(fence) + 1 FROM ${tombstones} d WHERE d.scope = 'thread' AND d.key = ANY ($1::text[]))) AS sequence`,
   };
 }
 

@@ -58,6 +58,14 @@ export class Removal {
     return requests.map((request) => fences.get(placeOf(request)) as number);
   }
 
+  /**
+   * Leaves a tombstone with this very fence; none where something newer is stored by now. `settle` has to follow.
+   * @returns the tombstones that were left
+   */
+  async bury(wanted: readonly Buried[]): Promise<Buried[]> {
+    return (await this.#bury(wanted)).filter(({ buried }) => buried);
+  }
+
   async #bury(requests: readonly RemovalRequest[]): Promise<Array<Buried & { buried: boolean }>> {
     const rows = await this.database.query(this.sql.bury, [
       requests.map(({ scope }) => scope),

@@ -4,7 +4,8 @@
  *
  * - `transient`: the same batch will pass later; retry soon.
  * - `environment`: somebody has to act (disk, privileges, password); hold the batch, retry slowly.
- * - `missing-schema`: the tables are not there, or of another kind than they were; create them or look again, then retry.
+ * - `missing-schema`: the tables, or columns that we add to those of others, are not there, or they are of another kind than they
+ *   were; create them or look again, then retry.
  * - `record`: PostgreSQL refuses a value for good; isolate it.
  * - `unknown`: hold and alarm, never drop.
  */
@@ -23,10 +24,10 @@ const BY_CODE: Record<string, FailureClass> = {
   '25006': 'transient', // read_only_sql_transaction: a failover is under way
   '25P03': 'transient', // idle_in_transaction_session_timeout
   '53100': 'environment', // disk_full
-  '42703': 'environment', // undefined_column
   '42501': 'environment', // insufficient_privilege
   '3D000': 'environment', // invalid_catalog_name
   '42P01': 'missing-schema', // undefined_table
+  '42703': 'missing-schema', // undefined_column
   '3F000': 'missing-schema', // invalid_schema_name
   // invalid_column_reference: an ON CONFLICT that fits no key; the table is of another kind, plain or partitioned, than it was
   '42P10': 'missing-schema',

@@ -7,6 +7,8 @@ export interface PendingRecord {
   readonly record: EncodableRecord;
   /** Milliseconds of `Date.now()`. */
   readonly savedAt: number;
+  /** Of the trace that the save belongs to, where there are traces. */
+  readonly context: unknown;
   resolve(enqueued: Enqueued): void;
   reject(error: unknown): void;
 }
@@ -25,13 +27,13 @@ export class Gathering {
   }
 
   /** @throws BackpressureError if the record does not fit into the memory that is allowed. */
-  add(record: EncodableRecord): Promise<Enqueued> {
+  add(record: EncodableRecord, context?: unknown): Promise<Enqueued> {
     const { maxPendingBytes } = this.limits;
     const bytes = this.#pendingBytes + record.byteLength;
     if (bytes > maxPendingBytes) throw new BackpressureError('maxPendingBytes', bytes, maxPendingBytes);
     this.#pendingBytes = bytes;
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ record, savedAt: Date.now(), resolve, reject });
+      this.#waiting.push({ record, savedAt: Date.now(), context, resolve, reject });
     });
   }
 

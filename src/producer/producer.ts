@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Queue } from 'bullmq';
+import { Queue, type Telemetry } from 'bullmq';
 import { type ChunkJob, type EncodableRecord, encodeChunk, executionsOf, jobIdOf } from '../chunk.js';
 import { BackpressureError, ClosedError, QueueUnavailableError } from '../errors.js';
 import type { Logger } from '../logger.js';
@@ -22,6 +22,7 @@ export interface ProducerOptions extends ProducerLimits {
   /** Reject at once while Redis is known to be away, instead of at the deadline. */
   failFast?: boolean;
   logger?: Logger;
+  telemetry?: Telemetry | undefined;
 }
 
 /** Adds in flight at once: while they are, later records gather into the next chunk. Four keep Redis busy with 64 savers, and chunks full. */
@@ -56,7 +57,12 @@ export class Producer {
     this.#logger = options.logger ?? silentLogger;
     this.#gathering = new Gathering(options);
     const { queue, prefix } = options.keys;
-    this.#queue = new Queue(queue, { prefix, connection: options.connection.client });
+    const { telemetry } = options;
+    this.#queue = new Queue(queue, {
+      prefix,
+      connection: options.connection.client,
+      ...(telemetry && { telemetry }),
+    });
     this.#queue.on('error', throttledErrorLog(this.#logger, 'queue error'));
   }
 
@@ -72,7 +78,7 @@ export class Producer {
   async enqueue(record: EncodableRecord): Promise<Enqueued> {
     if (this.#closed) throw new ClosedError('producer');
     this.#assertNotAway();
-    const acknowledged = this.#gathering.add(record);
+    const acknowledged = this.#gathering.add(record, this.#options.telemetry?.contextManager.active());
     this.#scheduleDispatch();
     return acknowledged;
   }
@@ -83,10 +89,15 @@ export class Producer {
    */
   async nextSequenceInOrder(): Promise<number> {
     this.#assertNotAway();
-    // One connection, so what is sent first is numbered first.
+    const { connection, enqueueTimeoutMs } = this.#options;
+    const deadline = Date.now() + enqueueTimeoutMs;
     this.#dispatch(Number.POSITIVE_INFINITY);
     try {
-      const sequence = await this.nextSequence();
+      // Over one connection what is sent first is numbered first; while it is not there, each is sent again at a time of its own.
+      if (!connection.ready) {
+        await before(deadline, Promise.all(this.#inFlight), 'sending what was saved before');
+      }
+      const sequence = await this.nextSequence(deadline);
       this.#unavailable = false;
       return sequence;
     } catch (error) {
@@ -106,10 +117,9 @@ export class Producer {
   }
 
   /** A sequence for an operation that bypasses the queue. @throws QueueUnavailableError */
-  async nextSequence(): Promise<number> {
+  async nextSequence(deadline = Date.now() + this.#options.enqueueTimeoutMs): Promise<number> {
     if (this.#closed) throw new ClosedError('producer');
-    const { connection, keys, enqueueTimeoutMs } = this.#options;
-    const deadline = Date.now() + enqueueTimeoutMs;
+    const { connection, keys } = this.#options;
     const take = () =>
       before(deadline, nextSequence(connection.client, keys, this.#lastSequence), 'taking a sequence');
     return this.#seen(await untilDeadline(() => deadline, take, 'taking a sequence'));
@@ -220,17 +230,20 @@ export class Producer {
         const firstSequence = this.#seen(reserved.firstSequence, records.length);
         // A second try is for the same: a Redis that restarted in between may have lost what this one has made.
         reservedJob = { jobId: jobIdOf(firstSequence), firstSequence };
-        await before(
-          deadline(),
-          this.#queue.add('chunk', job, jobOptions(reservedJob.jobId)),
-          'adding a job',
-        );
+        await before(deadline(), this.#addJob(job, reservedJob.jobId, chunk), 'adding a job');
         // Had the connection been lost in between, a Redis that restarted could hold the job without its payload.
         if (connection.epoch !== epoch) continue;
         if (!again || !(await this.#lacksPayload(reservedJob.jobId, deadline()))) return firstSequence;
       }
     };
     return untilDeadline(deadline, add, 'enqueueing');
+  }
+
+  /** In the trace of the chunk's first save: what runs here may have been called by any save before. */
+  #addJob(job: ChunkJob, jobId: string, [first]: PendingRecord[]): Promise<unknown> {
+    const add = () => this.#queue.add('chunk', job, jobOptions(jobId));
+    const { telemetry } = this.#options;
+    return telemetry ? telemetry.contextManager.with(first?.context, add) : add();
   }
 
   #assertNotAway(): void {

@@ -20,9 +20,11 @@ export interface QueueKeys extends QueueName {
   readonly marks: string;
   /** Hash: records committed, superseded, deleted, and batches, since the queue was made. */
   readonly counters: string;
-  /** BullMQ's list of waiting jobs and set of failed ones. */
+  /** BullMQ's lists of waiting jobs and of those in a worker's hands, its set of failed ones, and what it keeps of the queue. */
   readonly waiting: string;
+  readonly active: string;
   readonly failed: string;
+  readonly meta: string;
   /** Before a job id: BullMQ's job hash, and the chunk beside it. */
   readonly jobPrefix: string;
   readonly payloadPrefix: string;
@@ -32,8 +34,9 @@ export interface QueueKeys extends QueueName {
   readonly workers: string;
 }
 
-/** The queue of the dead letters of `orders` is `orders-dead`. */
+/** The queue of the dead letters of `orders` is `orders-dead`, that of its retention `orders-retention`. */
 const DEAD_LETTER_SUFFIX = '-dead';
+const RETENTION_SUFFIX = '-retention';
 
 /** @throws InvalidConfigError naming `queue` or `prefix`. */
 export function queueKeys({ queue = DEFAULT_QUEUE, prefix = DEFAULT_PREFIX }: Partial<QueueName>): QueueKeys {
@@ -44,6 +47,12 @@ export function queueKeys({ queue = DEFAULT_QUEUE, prefix = DEFAULT_PREFIX }: Pa
     throw new InvalidConfigError(
       'queue',
       `must not end in ${DEAD_LETTER_SUFFIX}: dead letters are kept there`,
+    );
+  }
+  if (queue.endsWith(RETENTION_SUFFIX)) {
+    throw new InvalidConfigError(
+      'queue',
+      `must not end in ${RETENTION_SUFFIX}: the runs of a retention are kept there`,
     );
   }
   if (typeof prefix !== 'string' || prefix === '' || prefix.includes('\0')) {
@@ -57,6 +66,16 @@ export function deadLetterKeys({ queue, prefix }: QueueName): QueueKeys {
   return keysOf(queue + DEAD_LETTER_SUFFIX, prefix);
 }
 
+/** The queue in which the runs of a queue's retention are scheduled, and BullMQ's sorted set of its schedulers. */
+export function retentionQueue({ queue, prefix }: QueueName): {
+  name: string;
+  prefix: string;
+  schedulers: string;
+} {
+  const name = queue + RETENTION_SUFFIX;
+  return { name, prefix, schedulers: `${prefix}:${name}:repeat` };
+}
+
 function keysOf(queue: string, prefix: string): QueueKeys {
   const base = `${prefix}:${queue}:`;
   return Object.freeze({
@@ -67,7 +86,9 @@ function keysOf(queue: string, prefix: string): QueueKeys {
     marks: `${base}ckpt-marks`,
     counters: `${base}ckpt-counters`,
     waiting: `${base}wait`,
+    active: `${base}active`,
     failed: `${base}failed`,
+    meta: `${base}meta`,
     jobPrefix: base,
     payloadPrefix: `${base}ckpt-payload-`,
     deathsPrefix: `${base}ckpt-deaths-`,

@@ -26,7 +26,12 @@ const TIMEOUT_MS = 5000;
 /** @throws QueueUnavailableError */
 export async function readQueueStats(connection: RedisConnection, keys: QueueKeys): Promise<QueueStats> {
   const { client } = connection;
-  const queue = new Queue(keys.queue, { prefix: keys.prefix, connection: client, skipMetasUpdate: true });
+  const queue = new Queue(keys.queue, {
+    prefix: keys.prefix,
+    connection: client,
+    skipMetasUpdate: true,
+    skipVersionCheck: true,
+  });
   queue.on('error', () => {}); // reported by the calls below
   const read = async (): Promise<QueueStats> => {
     const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');

@@ -8,6 +8,8 @@ import { CheckpointNotFoundError } from '../errors.js';
 import { Database, type PostgresOption } from '../postgres/database.js';
 import { type Period, tableNames } from '../postgres/identifiers.js';
 import type { DroppedPartitions } from '../postgres/partitions.js';
+import type { PruneOptions, PruneResult } from '../retention/prune-options.js';
+import { Pruning } from '../retention/pruning.js';
 import type { CheckpointStore, ListOptions, SaveOptions, SaveReceipt } from './checkpoint-store.js';
 import { CheckpointTable, type DirectWrite } from './checkpoint-table.js';
 
@@ -30,12 +32,14 @@ export interface PostgresCheckpointStoreOptions {
 export class PostgresCheckpointStore implements CheckpointStore {
   readonly #database: Database;
   readonly #table: CheckpointTable;
+  readonly #pruning: Pruning;
 
   /** @throws InvalidConfigError naming the option. Connects when it is first used. */
   constructor(options: PostgresCheckpointStoreOptions) {
     const names = tableNames(options);
     this.#database = new Database(options.postgres);
     this.#table = new CheckpointTable(this.#database, names);
+    this.#pruning = new Pruning(this.#database, names);
   }
 
   /**
@@ -95,6 +99,16 @@ export class PostgresCheckpointStore implements CheckpointStore {
 
   async clear(executionId: string): Promise<void> {
     await this.#table.remove('execution', executionId);
+  }
+
+  /**
+   * Removes old checkpoints, in transactions of up to a thousand rows. Where a queue writes the same table, prune by a queued
+   * store: this one does not see what may still arrive, and a late delivery could bring back what it removes.
+   * @throws InvalidConfigError, or InvalidCheckpointError for `executionId`, naming the field; DatabaseError, ClosedError. What was
+   *   removed until then stays removed
+   */
+  prune(options: PruneOptions): Promise<PruneResult> {
+    return this.#table.creatingTables(() => this.#pruning.prune(options));
   }
 
   close(): Promise<void> {

@@ -1,5 +1,6 @@
 import { InvalidConfigError } from '../errors.js';
 import { checkLimits, limitsOf, type ProducerLimits } from '../producer/limits.js';
+import { retentionSettings } from '../retention/retention-options.js';
 import type { PipelineOptions } from '../writer/pipeline-options.js';
 import { writerSettings } from '../writer/writer-options.js';
 import type { EmbeddedWriterOptions } from './embedded-writer.js';
@@ -42,6 +43,7 @@ export function queuedSettings(options: QueuedCheckpointStoreOptions): QueuedSet
       throw new InvalidConfigError('writer', 'must be true, false or the options of a writer');
     }
     writerSettings(writer);
+    if (writer.retention) retentionSettings(writer.retention);
   }
   const limits = limitsOf(options);
   checkLimits(limits);

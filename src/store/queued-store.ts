@@ -10,6 +10,10 @@ import type { Scope } from '../postgres/checkpoint-table.js';
 import { Database } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
 import type { Enqueued } from '../producer/limits.js';
+import { pendingFloors } from '../redis/pending-floors.js';
+import { queueKeys } from '../redis/queue-keys.js';
+import type { PruneOptions, PruneResult } from '../retention/prune-options.js';
+import { Pruning } from '../retention/pruning.js';
 import { CheckpointRow } from '../writer/checkpoint-row.js';
 import { CheckpointSink } from '../writer/checkpoint-sink.js';
 import { pipelineOf } from '../writer/pipeline-options.js';
@@ -44,6 +48,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
   readonly #table: CheckpointTable;
   readonly #direct: DirectWrites;
   readonly #outcomes: OutcomeReader;
+  readonly #pruning: Pruning;
 
   /** @throws InvalidConfigError naming the option */
   constructor(options: QueuedCheckpointStoreOptions) {
@@ -67,6 +72,8 @@ export class QueuedCheckpointStore implements CheckpointStore {
       writer: writer ? { ...(writer === true ? {} : writer), ...pipeline } : undefined,
     });
     this.#outcomes = new OutcomeReader(this.#table, this.#queue.deadLetters);
+    const pending = pendingFloors(this.#queue.connection.client, queueKeys(options));
+    this.#pruning = new Pruning(this.#database, names, pending);
     this.#direct = new DirectWrites({
       producer: this.#queue.producer,
       database: this.#database,
@@ -152,6 +159,18 @@ export class QueuedCheckpointStore implements CheckpointStore {
   /** @throws as `delete` */
   clear(executionId: string): Promise<void> {
     return this.#remove('execution', executionId);
+  }
+
+  /**
+   * Removes old checkpoints, in transactions of up to a thousand rows that stall no writer. What waits in the queue is not seen and
+   * stays. Nothing that is removed comes back by a late delivery or a replay: what that could happen to is left to a later prune
+   * and counted as `heldBack`. A receipt's `committed()` tells `deleted` for ten minutes after the save.
+   * @throws InvalidConfigError, or InvalidCheckpointError for `executionId`, naming the field; QueueUnavailableError, DatabaseError,
+   *   ClosedError. What was removed until then stays removed
+   */
+  async prune(options: PruneOptions): Promise<PruneResult> {
+    this.#queue.assertOpen();
+    return this.#table.creatingTables(() => this.#pruning.prune(options));
   }
 
   /**

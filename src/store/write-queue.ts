@@ -63,6 +63,7 @@ export class WriteQueue {
       target: sink.target,
       failFast,
       logger,
+      telemetry: pipeline.telemetry,
     });
     this.#watcher = new CommitWatcher(this.connection, keys);
     this.deadLetters = new DeadLetterLookup(this.connection, keys, sink);

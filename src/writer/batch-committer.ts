@@ -2,7 +2,7 @@ import type { Logger } from '../logger.js';
 import type { Database } from '../postgres/database.js';
 import { BatchWriter, type SinkRecords } from './batch-writer.js';
 import type { Chunk, PlacedRecord } from './chunk-reader.js';
-import type { CircuitBreaker } from './circuit-breaker.js';
+import type { CircuitBreaker, Failure } from './circuit-breaker.js';
 import type { DeadLetterWriter, RefusalReason } from './dead-letter-writer.js';
 import { commitPersistently } from './persistent-commit.js';
 import { type BatchOutcome, RecordRefusedError, type Sink } from './sink.js';
@@ -25,11 +25,20 @@ export const NOTHING_WRITTEN: Readonly<WriterStats> = Object.freeze({
   deadLettered: 0,
 });
 
+/** How long the records of one chunk took from their save to their commit. */
+export interface CommitLag {
+  readonly records: number;
+  /** By Redis' clock, which numbered them; milliseconds. */
+  readonly lagMs: number;
+}
+
 /** A committed batch, as the `batch` event tells it. */
 export interface BatchEvent extends BatchOutcome {
   records: number;
   bytes: number;
   durationMs: number;
+  /** By chunk. Replayed dead letters, whose save may be months ago, are left out. */
+  lags: readonly CommitLag[];
 }
 
 export interface BatchCommitterOptions {
@@ -42,6 +51,10 @@ export interface BatchCommitterOptions {
   signal: AbortSignal;
   /** Told of each transaction; must not throw. */
   onBatch: (event: BatchEvent) => void;
+  /** Told of each transaction that failed and is tried again; must not throw. */
+  onRetry: (failure: Failure) => void;
+  /** Redis' clock, in microseconds. */
+  nowUs: () => number;
 }
 
 /** What is to happen around each transaction. */
@@ -83,12 +96,15 @@ export class BatchCommitter {
 
   /** Writes records, and keeps as dead letters what is refused of them. @throws NotCommitted when the writer gives up */
   async write(records: readonly PlacedRecord[], around: WriteAround = (write) => write()): Promise<void> {
-    const { breaker, logger, signal } = this.#options;
+    const { breaker, logger, signal, onRetry } = this.#options;
     const refused = await commitPersistently(records, {
       write: (part) => around(() => this.#write(part)),
       culprit: (error) => (error instanceof RecordRefusedError ? (error.record as PlacedRecord) : undefined),
       createSchema: () => this.#migrate(new Set(records.map(({ origin }) => origin.sink))),
-      onFailure: (failure) => breaker.failed(failure),
+      onFailure: (failure) => {
+        breaker.failed(failure);
+        onRetry(failure);
+      },
       logger,
       signal,
     });
@@ -112,8 +128,24 @@ export class BatchCommitter {
     for (const [name, count] of Object.entries({ ...written, batches: 1 })) {
       this.#stats[name as keyof WriterStats] += count;
     }
-    this.#options.onBatch({ ...written, durationMs: performance.now() - began });
+    const lags = lagsOf(records, this.#options.nowUs());
+    this.#options.onBatch({ ...written, durationMs: performance.now() - began, lags });
   }
+}
+
+/** A chunk has one place in time: its records are numbered in one call. Those of a batch stand one behind the other. */
+function lagsOf(records: readonly PlacedRecord[], nowUs: number): CommitLag[] {
+  const lags: { records: number; lagMs: number }[] = [];
+  let origin: PlacedRecord['origin'] | undefined;
+  for (const record of records) {
+    if (record.origin.replays > 0) continue;
+    // A sequence is the time in µs, or a little more where it had to be above an earlier one.
+    if (record.origin !== origin)
+      lags.push({ records: 0, lagMs: Math.max(0, nowUs - record.sequence) / 1000 });
+    origin = record.origin;
+    (lags.at(-1) as { records: number }).records++;
+  }
+  return lags;
 }
 
 function bySink(records: readonly PlacedRecord[]): SinkRecords[] {

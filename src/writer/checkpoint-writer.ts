@@ -1,15 +1,19 @@
 import { EventEmitter } from 'node:events';
-import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
+import { type Job, type Telemetry, UnrecoverableError, WaitingError } from 'bullmq';
 import type { ChunkJob } from '../chunk.js';
 import { DatabaseError, InvalidChunkError, InvalidConfigError, MisroutedChunkError } from '../errors.js';
 import { type Logger, silentLogger } from '../logger.js';
-import { Database } from '../postgres/database.js';
-import { tableNames } from '../postgres/identifiers.js';
+import { Database, type PoolUse } from '../postgres/database.js';
+import { type TableNames, tableNames } from '../postgres/identifiers.js';
+import { AbandonableWorker } from '../redis/abandonable-worker.js';
+import { RedisClock } from '../redis/clock.js';
 import { RedisConnection, redisErrorText, throttledErrorLog } from '../redis/connection.js';
 import { DeadLetterQueue } from '../redis/dead-letter-queue.js';
-import { timerMs } from '../redis/deadline.js';
+import { settlesWithin } from '../redis/deadline.js';
 import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
 import { REPORT_INTERVAL_MS, WorkerRegistry } from '../redis/worker-registry.js';
+import { retentionSettings } from '../retention/retention-options.js';
+import { RetentionSchedule } from '../retention/retention-schedule.js';
 import { BatchCommitter, type BatchEvent, type WriterStats } from './batch-committer.js';
 import { Batcher } from './batcher.js';
 import { CheckpointSink } from './checkpoint-sink.js';
@@ -22,6 +26,7 @@ import { Maintenance } from './maintenance.js';
 import { NotCommitted } from './persistent-commit.js';
 import { Quarantine, SUSPICIOUS_STALLS } from './quarantine.js';
 import type { Sink } from './sink.js';
+import type { WriterEvents, WriterState } from './writer-events.js';
 import { type CheckpointWriterOptions, type WriterSettings, writerSettings } from './writer-options.js';
 
 // Two kills of its worker would otherwise fail a job: that a worker died says nothing of the job.
@@ -39,12 +44,14 @@ const DEFAULT_DEADLINE_MS = 10_000;
  * so locks, their renewal and the recovery of a dead worker's jobs stay BullMQ's. Delivery is at least once; applying a
  * record again changes nothing. While PostgreSQL is away the batches in hand are held and tried again.
  *
- * Emits `batch` (BatchEvent) after each commit, and `breaker` (BreakerState) when PostgreSQL becomes unavailable, or available
- * again: in between it takes no new jobs.
+ * Emits `batch` (BatchEvent) after each commit, `retry` (Failure) when a batch was not committed and is held to be tried again,
+ * `breaker` (BreakerState) when PostgreSQL becomes unavailable, or available again: in between it takes no new jobs; and
+ * `retention` (RetentionResult) after a run of the retention in this replica.
  */
-export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breaker: [BreakerState] }> {
+export class CheckpointWriter extends EventEmitter<WriterEvents> {
   readonly #settings: WriterSettings;
   readonly #logger: Logger;
+  readonly #telemetry: Telemetry | undefined;
   readonly #keys: QueueKeys;
   readonly #sinks: ReadonlyMap<string, Sink>;
   readonly #database: Database;
@@ -58,20 +65,26 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
   readonly #cleanup: JobCleanup;
   readonly #maintenance: Maintenance;
   readonly #registry: WorkerRegistry;
+  readonly #clock: RedisClock;
+  readonly #retention: RetentionSchedule | undefined;
   /** Committed jobs that BullMQ is removing, with the executions whose marks go afterwards. */
   readonly #finishing = new WeakMap<object, readonly string[]>();
   readonly #giveUp = new AbortController();
   readonly #onWorkerError: (error: unknown) => void;
-  #worker: ChunkWorker | undefined;
+  #worker: AbandonableWorker<ChunkJob, void> | undefined;
+  #loop: Exclude<WriterState, 'closing'> = 'new';
   #closing: Promise<void> | undefined;
 
   /** @throws InvalidConfigError naming the option. Connects to nothing yet. */
   constructor(options: CheckpointWriterOptions) {
     super();
     this.#settings = writerSettings(options);
+    const retention = options.retention && retentionSettings(options.retention);
     this.#logger = options.logger ?? silentLogger;
+    this.#telemetry = options.telemetry;
     this.#keys = queueKeys(options);
-    this.#sinks = new Map(sinksOf(options).map((sink) => [sink.name, sink]));
+    const names = tableNames(options);
+    this.#sinks = new Map(sinksOf(options, names).map((sink) => [sink.name, sink]));
     const { concurrency, maxConcurrentBatches, maxBatchRecords, maxBatchBytes, lingerMs, tombstoneDays } =
       this.#settings;
     this.#database = new Database(options.postgres, { logger: this.#logger, max: maxConcurrentBatches + 1 });
@@ -82,6 +95,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
     this.#cleanup = new JobCleanup(client, this.#keys, onError);
     this.#deadLetters = new DeadLetterQueue(client, this.#keys, onError);
     this.#reader = new ChunkReader(client, this.#keys, this.#sinks);
+    this.#clock = new RedisClock(client);
     const { signal } = this.#giveUp;
     this.#committer = new BatchCommitter({
       database: this.#database,
@@ -91,6 +105,8 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       logger: this.#logger,
       signal,
       onBatch: (event) => this.#committed(event),
+      onRetry: (failure) => this.#tell(() => this.emit('retry', failure)),
+      nowUs: () => this.#clock.nowUs(),
     });
     this.#quarantine = new Quarantine(client, this.#keys, this.#committer, this.#logger);
     const chores = writerChores({
@@ -102,6 +118,16 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       tombstoneDays,
       logger: this.#logger,
     });
+    if (retention !== undefined) {
+      this.#retention = new RetentionSchedule({
+        place: { client, keys: this.#keys, database: this.#database, names, deadLetters: this.#deadLetters },
+        settings: retention,
+        lockDurationMs: this.#settings.lockDurationMs,
+        logger: this.#logger,
+        onRun: (result) => this.#tell(() => this.emit('retention', result)),
+      });
+      chores.push(this.#retention.chore);
+    }
     this.#registry = new WorkerRegistry(client, this.#keys);
     const report = { intervalMs: REPORT_INTERVAL_MS, run: () => this.#report() };
     this.#maintenance = new Maintenance([...chores, report], (error) => {
@@ -123,6 +149,15 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
     return this.#breaker.state;
   }
 
+  get state(): WriterState {
+    return this.#closing ? 'closing' : this.#loop;
+  }
+
+  /** Its connections to PostgreSQL; undefined for a pool of yours that does not tell. */
+  get pool(): PoolUse | undefined {
+    return this.#database.use;
+  }
+
   /** What this replica has written since it was made. */
   get stats(): Readonly<WriterStats> {
     return this.#committer.stats;
@@ -136,7 +171,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
   async start(): Promise<void> {
     if (this.#worker || this.#closing) throw new InvalidConfigError('start', 'may be called once');
     const { lockDurationMs, concurrency } = this.#settings;
-    this.#worker = new ChunkWorker(this.#keys.queue, (job, token) => this.#process(job, token), {
+    this.#worker = new AbandonableWorker(this.#keys.queue, (job, token) => this.#process(job, token), {
       connection: this.#connection.client,
       prefix: this.#keys.prefix,
       concurrency,
@@ -144,6 +179,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       lockDuration: lockDurationMs,
       stalledInterval: Math.round(lockDurationMs / STALLED_LOOKS),
       autorun: false,
+      ...(this.#telemetry && { telemetry: this.#telemetry }),
     });
     this.#worker.on('error', this.#onWorkerError);
     this.#worker.on('completed', (job) => this.#finished(job));
@@ -158,10 +194,15 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
       this.#logger.warn({ sqlState: error.sqlState, reason: error.message }, 'PostgreSQL is not ready yet');
     }
     if (this.#closing) return;
+    this.#loop = 'running';
     this.#worker
       .run()
-      .catch((error) => this.#logger.error({ error: redisErrorText(error) }, 'worker loop ended'));
+      .catch((error) => this.#logger.error({ error: redisErrorText(error) }, 'worker loop ended'))
+      .finally(() => {
+        this.#loop = 'ended';
+      });
     this.#maintenance.start();
+    this.#retention?.start();
     this.#report().catch(this.#onWorkerError);
     this.#logger.info(
       { queue: this.#keys.queue, tables: [...this.#sinks.values()].map((s) => s.target) },
@@ -180,7 +221,12 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
   }
 
   async #close(deadlineMs: number): Promise<void> {
-    const inHand = Promise.all([this.#worker?.close(), this.#batcher.drain(), this.#maintenance.stop()]);
+    const inHand = Promise.all([
+      this.#worker?.close(),
+      this.#batcher.drain(),
+      this.#maintenance.stop(),
+      this.#retention?.close(),
+    ]);
     const finished = inHand.then(() => this.#cleanup.drain());
     // BullMQ waits for ever for jobs in flight, and for a Redis that is away: the deadline is ours.
     if (!(await settlesWithin(finished, deadlineMs))) {
@@ -191,6 +237,7 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
           'closed with jobs in hand; they come back to the queue when their locks expire',
         );
         this.#worker?.abandon();
+        this.#retention?.abandon();
       }
     }
     const leaving = this.#worker && this.#registry.leave();
@@ -203,7 +250,8 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
   /** For operators only: what it comes to does not matter. */
   async #report(): Promise<void> {
     const { state: breaker, since: breakerSince, failure, sqlState } = this.#breaker.state;
-    await this.#registry.report({ breaker, breakerSince, failure, sqlState });
+    const report = this.#registry.report({ breaker, breakerSince, failure, sqlState });
+    await Promise.all([report, this.#clock.adjust()]);
   }
 
   async #process(job: Job<ChunkJob, void>, token: string | undefined): Promise<void> {
@@ -270,34 +318,10 @@ export class CheckpointWriter extends EventEmitter<{ batch: [BatchEvent]; breake
   }
 }
 
-function sinksOf(options: CheckpointWriterOptions): Sink[] {
+function sinksOf(options: CheckpointWriterOptions, names: TableNames): Sink[] {
   const { checkpoints = true, sinks = [] } = options;
   if (!Array.isArray(sinks)) throw new InvalidConfigError('sinks', 'must be an array');
-  const all = checkpoints ? [new CheckpointSink(tableNames(options)), ...sinks] : sinks;
+  const all = checkpoints ? [new CheckpointSink(names), ...sinks] : sinks;
   if (all.length === 0) throw new InvalidConfigError('sinks', 'must name one, without the checkpoint table');
   return all;
-}
-
-/** A BullMQ worker that can be let go of while its `close` waits for a Redis that is away. */
-class ChunkWorker extends Worker<ChunkJob, void> {
-  /** Ends the renewal of locks and the connections, which would keep the process alive. */
-  abandon(): void {
-    void this.lockManager.close();
-    this.disconnect().catch(() => {});
-  }
-}
-
-/** Whether it settled, in whichever way, within the time. */
-async function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const expired = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), timerMs(ms));
-  });
-  const settled = work.then(
-    () => true,
-    () => true,
-  );
-  const result = await Promise.race([settled, expired]);
-  clearTimeout(timer);
-  return result;
 }

@@ -10,8 +10,10 @@ export interface BreakerState {
   readonly sqlState?: string;
 }
 
+/** Why a batch was not committed and is tried again. */
 export interface Failure {
   readonly failure: FailureClass;
+  /** PostgreSQL's code; missing where there was no connection. */
   readonly sqlState?: string | undefined;
 }
 

@@ -1,3 +1,4 @@
+import type { Telemetry } from 'bullmq';
 import type { Logger } from '../logger.js';
 import type { PostgresOption } from '../postgres/database.js';
 import type { Period } from '../postgres/identifiers.js';
@@ -21,10 +22,15 @@ export interface PipelineOptions {
   partitionBy?: Period | undefined;
   /** Default: silent. */
   logger?: Logger;
+  /**
+   * BullMQ's interface to OpenTelemetry: `new BullMQOtel({ tracerName })` of the package `bullmq-otel`. The trace of a save goes on in the
+   * worker up to its commit; of saves that left in one chunk, that of the first. Default: none.
+   */
+  telemetry?: Telemetry;
 }
 
 /** The part of the options that says where. */
 export function pipelineOf(options: PipelineOptions): PipelineOptions {
-  const { redis, postgres, queue, prefix, schema, table, partitionBy, logger } = options;
-  return { redis, postgres, queue, prefix, schema, table, partitionBy, logger };
+  const { redis, postgres, queue, prefix, schema, table, partitionBy, logger, telemetry } = options;
+  return { redis, postgres, queue, prefix, schema, table, partitionBy, logger, telemetry };
 }

@@ -1,4 +1,5 @@
 import { InvalidConfigError } from '../errors.js';
+import type { RetentionOptions } from '../retention/retention-options.js';
 import type { PipelineOptions } from './pipeline-options.js';
 import type { Sink } from './sink.js';
 
@@ -22,6 +23,12 @@ export interface CheckpointWriterOptions extends PipelineOptions {
    * letters. Default 30.
    */
   tombstoneDays?: number;
+  /**
+   * Removes old checkpoints and dead letters now and then: any number of replicas make one schedule, and one of them at a time does
+   * it. All replicas of a queue should be given the same. `false` takes a schedule back that was made before. Default: none is
+   * made, and one that other replicas have made is left to them.
+   */
+  retention?: RetentionOptions | false;
   /** Further sinks that this worker serves beside the checkpoint table. */
   sinks?: Sink[];
   /** Whether it serves the checkpoint table; without it, only `sinks`. Default: true. */

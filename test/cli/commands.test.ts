@@ -232,6 +232,7 @@ test('--help names every command', async () => {
     'clear',
     'dead',
     'stats',
+    'doctor',
     'config',
     'demo',
   ]) {

@@ -41,3 +41,16 @@ export async function tuplesOf(saver: BaseCheckpointSaver, threadId: string): Pr
   for await (const tuple of saver.list({ configurable: { thread_id: threadId } })) tuples.push(tuple);
   return tuples;
 }
+
+/** How many rows a thread has in each of the three tables. */
+export async function rowsOf({ pool, schema }: Place, threadId: string): Promise<Record<string, number>> {
+  const tables = ['checkpoints', 'checkpoint_blobs', 'checkpoint_writes'];
+  const counted = tables.map(async (table) => {
+    const { rows } = await pool.query(
+      `SELECT count(*)::int AS count FROM ${schema}.${table} WHERE thread_id = $1`,
+      [threadId],
+    );
+    return [table, rows[0].count] as const;
+  });
+  return Object.fromEntries(await Promise.all(counted));
+}

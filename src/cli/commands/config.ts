@@ -25,7 +25,7 @@ export function registerConfig(program: Command): void {
     );
 }
 
-function shownValue(config: Config, name: keyof Config): string | number | null {
+function shownValue(config: Config, name: keyof Config): string | number | boolean | null {
   const value = config[name];
   if (value === undefined) return null;
   return name === 'redis' || name === 'postgres' ? redactUrl(String(value)) : value;

@@ -11,6 +11,8 @@ const OPTIONS = [
   'maxConcurrentBatches',
   'shutdownDeadlineMs',
   'logLevel',
+  'httpPort',
+  'httpHost',
 ] as const;
 
 type WorkerCommandOptions = CommonOptions & Partial<Record<(typeof OPTIONS)[number], string>>;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Checkpoint } from '../../checkpoint.js';
 import type { CheckpointStore } from '../../store/checkpoint-store.js';
+import type { Verification } from './demo-load.js';
 
 /** A checkpoint as it was saved, or read back. */
 export type Acknowledged = Pick<
@@ -9,13 +10,6 @@ export type Acknowledged = Pick<
 > & {
   timestamp: Date;
 };
-
-export interface Verification {
-  /** Checkpoints that were acknowledged and are not stored. */
-  missing: number;
-  /** Checkpoints that are stored otherwise than they were saved last, or that nobody saved. */
-  stale: number;
-}
 
 /** Checkpoints read at a time, so that an execution of any length is verified in little memory. */
 const PAGE = 100;
@@ -76,7 +70,7 @@ export function digestOf({
 }
 
 /** Equal for equal values: JSONB keeps the keys of an object in an order of its own. */
-function canonicalJson(value: unknown): string {
+export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join()}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   const members = Object.keys(value)

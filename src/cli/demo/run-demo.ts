@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { QueuedCheckpointStore } from '../../store/queued-store.js';
+import type { DemoLoad, Verification } from './demo-load.js';
 import {
   assertRedisAnswers,
   type DemoPlace,
@@ -7,14 +7,12 @@ import {
   newPlace,
   removePlace,
 } from './demo-place.js';
-import { type Acknowledged, Oracle, type Verification } from './oracle.js';
 import { type DemoProgress, demoProgress } from './progress.js';
 import { WorkerReplicas } from './worker-replicas.js';
-import type { AgentRun } from './workload.js';
 
 export interface DemoOptions {
   services: DemoServices;
-  agents: AgentRun[];
+  openLoad: (services: DemoServices, place: DemoPlace) => DemoLoad;
   workers: number;
   /** Leave the schema and the queue where they are. */
   keep: boolean;
@@ -34,6 +32,8 @@ export interface DemoResult {
   /** As `Verification`; null after Ctrl-C, when nothing was compared. */
   missing: Verification['missing'] | null;
   stale: Verification['stale'] | null;
+  threadsRight?: number;
+  threadsWrong?: number;
   saveLatencyMs: { p50: number; p99: number };
   committedPerSecond: number;
   batches: number;
@@ -49,49 +49,37 @@ const POLL_MS = 200;
 
 /** Runs the agents against workers in processes of their own, then reads everything back and compares. */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
-  const { services, agents, workers, keep, quiet, signal } = options;
+  const { services, openLoad, workers, keep, quiet, signal } = options;
   await assertRedisAnswers(services);
   const place = newPlace();
   const replicas = new WorkerReplicas();
-  const store = new QueuedCheckpointStore({
-    redis: services.redisUrl,
-    postgres: services.databaseUrl,
-    ...place,
-    onQueueFull: 'wait',
-  });
-  const progress = demoProgress(sumOfSaves(agents), quiet);
+  const load = openLoad(services, place);
+  const progress = demoProgress(load.saves, quiet);
   try {
-    await store.initSchema();
+    await load.prepare();
     await replicas.start(workers, {
       DATABASE_URL: services.databaseUrl,
       REDIS_URL: services.redisUrl,
       CKPT_QUEUE: place.queue,
-      CKPT_SCHEMA: place.schema,
       CKPT_PREFIX: '',
-      CKPT_TABLE: '',
       CKPT_LOG_LEVEL: 'warn',
+      ...load.workerSettings,
     });
-    return await demonstrate(store, replicas, progress, { agents, workers, signal, place });
+    return { ...(await demonstrate(load, replicas, progress, signal)), workers, ...place };
   } finally {
     progress.stop();
-    await store.close();
+    await load.close();
     await replicas.stop();
     if (!keep) await removePlace(services, place);
   }
 }
 
 async function demonstrate(
-  store: QueuedCheckpointStore,
+  load: DemoLoad,
   replicas: WorkerReplicas,
   progress: DemoProgress,
-  {
-    agents,
-    workers,
-    signal,
-    place,
-  }: Pick<DemoOptions, 'agents' | 'workers' | 'signal'> & { place: DemoPlace },
-): Promise<DemoResult> {
-  const oracle = new Oracle();
+  signal: AbortSignal,
+): Promise<Omit<DemoResult, 'workers' | keyof DemoPlace>> {
   const latencies: number[] = [];
   const written = () => replicas.stats.committed + replicas.stats.superseded + replicas.stats.deleted;
   const watching = new AbortController();
@@ -100,11 +88,11 @@ async function demonstrate(
   let committedAt: number;
   let flushed = false;
   try {
-    await Promise.all(agents.map((agent) => runAgent(agent, { store, oracle, latencies, signal })));
+    await load.run((latencyMs) => latencies.push(latencyMs), signal);
     const pointless = AbortSignal.any([signal, replicas.allGone]);
     await unless(
       pointless,
-      store.flush().then(() => {
+      load.flush().then(() => {
         flushed = true;
       }),
     );
@@ -115,18 +103,17 @@ async function demonstrate(
     watching.abort();
     await watch;
   }
-  progress.verifying(oracle.executions);
+  progress.verifying(load.executions);
   const verification = signal.aborted
     ? { missing: null, stale: null }
-    : await oracle.verify(store, () => progress.verified(), signal);
+    : await load.verify(() => progress.verified(), signal);
   const { batches, records, superseded } = replicas.stats;
   // A worker that was killed has told less than it wrote, and what was redelivered was written twice.
   const committed = flushed ? latencies.length : Math.min(records, latencies.length);
   latencies.sort((a, b) => a - b);
   return {
-    agents: agents.length,
-    workers,
-    saves: sumOfSaves(agents),
+    agents: load.agents,
+    saves: load.saves,
     acknowledged: latencies.length,
     committed,
     superseded,
@@ -137,27 +124,7 @@ async function demonstrate(
     meanBatchRecords: batches === 0 ? 0 : Math.round(records / batches),
     durationMs: Math.round(performance.now() - began),
     interrupted: signal.aborted,
-    ...place,
   };
-}
-
-/** One agent: saves after every step, and goes on when the save is acknowledged. */
-async function runAgent(
-  agent: AgentRun,
-  {
-    store,
-    oracle,
-    latencies,
-    signal,
-  }: { store: QueuedCheckpointStore; oracle: Oracle; latencies: number[]; signal: AbortSignal },
-): Promise<void> {
-  for (const step of agent.steps()) {
-    if (signal.aborted) return;
-    const began = performance.now();
-    await store.save(step);
-    latencies.push(performance.now() - began);
-    oracle.acknowledged(step as Acknowledged);
-  }
 }
 
 async function watchReplicas(
@@ -192,10 +159,6 @@ async function unless(signal: AbortSignal, work: Promise<void>): Promise<void> {
     signal.addEventListener('abort', () => resolve(), { once: true });
   });
   await Promise.race([work, aborted]);
-}
-
-function sumOfSaves(agents: readonly AgentRun[]): number {
-  return agents.reduce((sum, { saves }) => sum + saves, 0);
 }
 
 /** Of sorted values; in milliseconds with two decimals. */

@@ -129,7 +129,7 @@ function stepOf(line: string, path: string, lineNumber: number): { action?: unkn
 }
 
 /** Words of about this many bytes; the same for the same seed. */
-function words(seed: number, bytes: number): string {
+export function words(seed: number, bytes: number): string {
   let text = '';
   let random = seed;
   while (text.length < bytes) {

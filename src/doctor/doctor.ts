@@ -1,0 +1,118 @@
+import type { Redis } from 'ioredis';
+import type pg from 'pg';
+import type { ConnectedConfig } from '../config.js';
+import { boundedPool } from '../postgres/bounded-pool.js';
+import { Database } from '../postgres/database.js';
+import { parseDsn } from '../postgres/dsn.js';
+import { graphTableNames } from '../postgres/graph-tables.js';
+import { tableNames } from '../postgres/identifiers.js';
+import { RedisConnection } from '../redis/connection.js';
+import { settlesWithin } from '../redis/deadline.js';
+import { queueKeys } from '../redis/queue-keys.js';
+import { readQueueStats } from '../redis/queue-stats.js';
+import { connectToPostgres, connectToRedis, openRedis } from './connections.js';
+import { type Check, error, type Finding, warning } from './finding.js';
+import { lookAt, lookAtAll, reasonOf } from './look.js';
+import { probePipeline } from './pipeline-probe.js';
+import { POSTGRES_CHECKS } from './postgres-checks.js';
+import { QUEUE_CHECKS, type QueueSubject } from './queue-checks.js';
+import { REDIS_CHECKS, type RedisSubject } from './redis-checks.js';
+import { TABLE_CHECKS } from './table-checks.js';
+
+/** What is asked of PostgreSQL at once. */
+const POOL_SIZE = 3;
+/** The probe saves, waits for the commit and cleans up, each in the time of one check. */
+const PROBE_STEPS = 3;
+/** For a server that answers nothing while its connection is closed. */
+const CLOSE_MS = 1000;
+
+/** What is known of the queue: undefined where Redis, or this question, was not answered. */
+type QueueLook = { findings: Finding[]; subject?: QueueSubject };
+
+/**
+ * Looks at Redis, PostgreSQL and the queue between them, and sends a checkpoint the whole way. Changes nothing but that. What
+ * fails is a finding and hides no other; nothing takes longer than `timeoutMs`, the probe three times that.
+ */
+export async function diagnose(config: ConnectedConfig, timeoutMs: number): Promise<Finding[]> {
+  const redis = openRedis(config.redis, timeoutMs);
+  const database = new Database(doctorsPool(config, timeoutMs));
+  try {
+    const [ofRedis, postgres] = await Promise.all([connectToRedis(redis), connectToPostgres(database)]);
+    const queue = ofRedis.subject ? await lookAtQueue(config, ofRedis.subject, timeoutMs) : { findings: [] };
+    const findings = [
+      { check: 'redis.connection', ...ofRedis.verdict },
+      ...(ofRedis.subject ? await lookAtAll(REDIS_CHECKS, ofRedis.subject, timeoutMs) : []),
+      { check: 'postgres.connection', ...postgres.verdict },
+      ...(postgres.reached ? await lookAtPostgres(config, database, queue, timeoutMs) : []),
+      ...queue.findings,
+    ];
+    return [...findings, await lookAtPipeline(config, queue, findings, timeoutMs)];
+  } finally {
+    // One that has ended would be held open for two seconds more, by the timer that is to end it.
+    if (redis.status !== 'end') redis.disconnect();
+    await settlesWithin(database.close(), CLOSE_MS);
+  }
+}
+
+function doctorsPool({ postgres }: ConnectedConfig, timeoutMs: number): pg.PoolConfig {
+  return boundedPool(postgres, { name: 'checkpoint-queue doctor', max: POOL_SIZE, timeoutMs });
+}
+
+async function lookAtQueue(
+  config: ConnectedConfig,
+  { client }: RedisSubject,
+  timeoutMs: number,
+): Promise<QueueLook> {
+  const keys = queueKeys(config);
+  try {
+    const stats = await readQueueStats(new RedisConnection(client as Redis, 'commands'), keys);
+    const subject = { client, keys, stats, maxQueueDepth: config.maxQueueDepth };
+    return { findings: await lookAtAll(QUEUE_CHECKS, subject, timeoutMs), subject };
+  } catch (cause) {
+    const verdict = error(`not known: ${reasonOf(cause)}`, 'Fix that first, then run the doctor again.');
+    return { findings: [{ check: 'queue', ...verdict }] };
+  }
+}
+
+function lookAtPostgres(
+  config: ConnectedConfig,
+  database: Database,
+  { subject }: QueueLook,
+  timeoutMs: number,
+): Promise<Finding[]> {
+  // As `CheckpointWriter` opens it: one for each batch in flight, and one for maintenance.
+  const workerPool = parseDsn(config.postgres).max ?? config.maxConcurrentBatches + 1;
+  const workers = subject?.stats.workers.length;
+  return lookAtAll(
+    [...POSTGRES_CHECKS, ...TABLE_CHECKS],
+    { database, names: tableNames(config), graph: graphTableNames(config.graphSchema), workerPool, workers },
+    timeoutMs,
+  );
+}
+
+/** What the probe cannot do without: it would create tables, or wait in vain. */
+const NEEDED = ['redis.connection', 'postgres.connection', 'postgres.schema', 'queue'];
+
+function lookAtPipeline(
+  config: ConnectedConfig,
+  { subject }: QueueLook,
+  findings: readonly Finding[],
+  timeoutMs: number,
+): Promise<Finding> {
+  const broken = findings.find(({ check, severity }) => severity === 'error' && NEEDED.includes(check));
+  const { queue, prefix, schema, table } = config;
+  const place = { queue, prefix, schema, table, redis: config.redis };
+  const postgres = doctorsPool(config, timeoutMs);
+  const probe: Check<typeof place> = {
+    name: 'pipeline.probe',
+    look: () => {
+      if (broken)
+        return warning(`left out: see ${broken.check}`, 'Fix that first, then run the doctor again.');
+      if (subject?.stats.workers.length === 0) {
+        return warning('left out: no worker would commit it', 'Start one: ckpt worker.');
+      }
+      return probePipeline({ ...place, postgres }, timeoutMs);
+    },
+  };
+  return lookAt(probe, place, PROBE_STEPS * timeoutMs);
+}

@@ -1,0 +1,37 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { expect, test } from 'vitest';
+import { services } from '../services.js';
+
+test('the LangGraph example asks in one process and goes on in another, and ends with exit code 0', async () => {
+  const { databaseUrl, redisUrl } = services();
+  const example = spawn(process.execPath, ['--import', 'tsx', 'examples/langgraph-agent.ts'], {
+    env: { ...process.env, DATABASE_URL: databaseUrl, REDIS_URL: redisUrl },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  example.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const [code] = await once(example, 'close');
+
+  const lines = output
+    .trim()
+    .split('\n')
+    .map((line) => /^\[process (\d+)\] (.*)$/.exec(line)?.slice(1) as [pid: string, text: string]);
+  expect(code).toBe(0);
+  expect(lines.map(([, text]) => text)).toEqual([
+    'plan: look up order A-17, then refund it',
+    'tool find_order: kettle, paid 40',
+    'asks: Refund 40 for the kettle? And ends; Redis holds all of it.',
+    'finds it waiting at approval: Refund 40 for the kettle?',
+    'Ada approved it',
+    'tool refund: paid 40 back',
+    'done: refunded',
+    '7 checkpoints are in PostgreSQL',
+  ]);
+  const pids = lines.map(([pid]) => pid);
+  expect(new Set(pids.slice(0, 3)).size).toBe(1);
+  expect(new Set(pids.slice(3)).size).toBe(1);
+  expect(pids[3]).not.toBe(pids[0]);
+}, 90_000);

@@ -1,0 +1,99 @@
+import fastify, { type FastifyInstance } from 'fastify';
+import type { ConnectedConfig } from '../../src/config.js';
+import { HttpListenError } from '../../src/errors.js';
+import { RedisConnection } from '../../src/redis/connection.js';
+import { before, settlesWithin } from '../../src/redis/deadline.js';
+import { queueKeys } from '../../src/redis/queue-keys.js';
+import { readQueueStats } from '../../src/redis/queue-stats.js';
+import type { CheckpointWriter } from '../../src/writer/checkpoint-writer.js';
+import { remembered } from './memo.js';
+import { WriterMetrics } from './metrics.js';
+import { ReadinessProbe } from './readiness.js';
+
+export type WorkerHttpConfig = Pick<
+  ConnectedConfig,
+  'redis' | 'postgres' | 'queue' | 'prefix' | 'schema' | 'table' | 'httpHost'
+> & {
+  /** 0: a free one. */
+  httpPort: number;
+};
+
+const CLOSE_MS = 2000;
+const REMEMBERED_MS = 1000;
+/** A scrape tells the rest all the same, before Prometheus gives it up. */
+const QUEUE_TIMEOUT_MS = 2000;
+
+/**
+ * Health and metrics of one worker over HTTP: `/healthz`, whether the process lives and its loop turns; `/readyz`, whether it can
+ * take saves to PostgreSQL; `/metrics` for Prometheus. Nothing of a checkpoint is served, and nothing can be changed.
+ */
+export class WorkerHttp {
+  readonly #app: FastifyInstance;
+  readonly #readiness: ReadinessProbe;
+  readonly #redis: RedisConnection;
+  #closing: Promise<void> | undefined;
+
+  private constructor(
+    private readonly writer: CheckpointWriter,
+    config: WorkerHttpConfig,
+  ) {
+    this.#readiness = new ReadinessProbe(writer, config);
+    this.#redis = new RedisConnection(config.redis, 'commands');
+    const keys = queueKeys(config);
+    const read = () =>
+      before(Date.now() + QUEUE_TIMEOUT_MS, readQueueStats(this.#redis, keys), 'reading the queue');
+    const readQueue = remembered(REMEMBERED_MS, () => read().catch(() => undefined));
+    this.#app = this.#routes(new WriterMetrics(writer, config.queue, readQueue));
+  }
+
+  /** Listens before the writer starts, so that a start that takes long can be told from one that hangs. @throws HttpListenError */
+  static async start(writer: CheckpointWriter, config: WorkerHttpConfig): Promise<WorkerHttp> {
+    const http = new WorkerHttp(writer, config);
+    const { httpHost: host, httpPort: port } = config;
+    try {
+      await http.#app.listen({ host, port });
+      return http;
+    } catch (error) {
+      await http.close();
+      throw new HttpListenError(host, port, (error as NodeJS.ErrnoException).code ?? 'not possible');
+    }
+  }
+
+  /** Where it listens, as a URL. */
+  get url(): string {
+    return this.#app.listeningOrigin;
+  }
+
+  /** Ends what is under way, and never takes longer than a few seconds. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await settlesWithin(this.#app.close(), CLOSE_MS);
+    this.#redis.close();
+    await this.#readiness.close();
+  }
+
+  #routes(metrics: WriterMetrics): FastifyInstance {
+    const app = fastify({ forceCloseConnections: true });
+    app.get('/healthz', async (_, reply) => {
+      const { state } = this.writer;
+      return reply.code(state === 'ended' ? 503 : 200).send({ alive: state !== 'ended', worker: state });
+    });
+    app.get('/readyz', async (_, reply) => {
+      const readiness = await this.#readiness.look();
+      return reply.code(readiness.ready ? 200 : 503).send(readiness);
+    });
+    app.get('/metrics', async (_, reply) =>
+      reply.type(metrics.registry.contentType).send(await metrics.text()),
+    );
+    // Fastify's own answers repeat the error's message.
+    app.setErrorHandler((_, __, reply) => reply.code(500).send({ error: 'unexpected error' }));
+    app.setNotFoundHandler((_, reply) => reply.code(404).send({ error: 'not found', paths: PATHS }));
+    return app;
+  }
+}
+
+const PATHS = ['/healthz', '/readyz', '/metrics'];
