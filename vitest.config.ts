@@ -1,14 +1,34 @@
 import { defineConfig } from 'vitest/config';
 
+/** What a store or a writer promises of its table, it promises of a partitioned one: these run on both. */
+const ON_BOTH_TABLES = [
+  'test/contract/*.test.ts',
+  'test/writer/{newest-wins,deletes,tombstones,gate,batches,fold}.test.ts',
+  'test/store/{compare-and-save,oversize,round-trip}.test.ts',
+  'test/model/model.test.ts',
+  'test/faults/{postgres-outages,worker-kills,redelivered,suspended-workers}.test.ts',
+];
+
+const TIMEOUTS = { testTimeout: 30_000, hookTimeout: 60_000 };
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     globalSetup: './test/global-setup.ts',
     pool: 'forks',
     // The tests wait for servers more than they compute; on two cores vitest would run one file at a time.
     maxWorkers: 3,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
     reporters: ['default', './test/summary-reporter.ts'],
+    projects: [
+      { test: { name: 'plain', include: ['test/**/*.test.ts'], pool: 'forks', ...TIMEOUTS } },
+      {
+        test: {
+          name: 'partitioned',
+          include: ON_BOTH_TABLES,
+          pool: 'forks',
+          provide: { partitionBy: 'month' },
+          ...TIMEOUTS,
+        },
+      },
+    ],
   },
 });

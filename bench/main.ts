@@ -60,7 +60,7 @@ async function bench(
   const machine = machineFacts();
   const warning = busyWarning(machine);
   if (warning) say(warning);
-  const plan = options.full ? FULL : QUICK;
+  const plan = { ...(options.full ? FULL : QUICK), largeRows: options.largeRows };
   const contenders = contendersOf(options.only);
   const graphSubjects = graphSubjectsOf(options.only);
   const stateSets = contenders.length > 0 ? await stateSetsOf(options) : [];

@@ -2,11 +2,16 @@ import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { CONTENDER_NAMES } from './contenders/contender.js';
 import { GRAPH_SUBJECT_NAMES } from './graphs/graph-subject.js';
+import { LARGE_ROWS } from './plan.js';
 import { SCENARIO_NAMES } from './scenarios/scenario.js';
 
+/** Takes too long to be part of all the others. */
+const LARGE = 'large';
 /** What is measured unless told otherwise. */
-const USUAL_NAMES: readonly string[] = [...CONTENDER_NAMES, ...SCENARIO_NAMES];
-const NAMES: readonly string[] = [...USUAL_NAMES, ...GRAPH_SUBJECT_NAMES];
+const USUAL_NAMES: readonly string[] = [...CONTENDER_NAMES, ...SCENARIO_NAMES].filter(
+  (name) => name !== LARGE,
+);
+const NAMES: readonly string[] = [...USUAL_NAMES, LARGE, ...GRAPH_SUBJECT_NAMES];
 
 export const USAGE = `npm run bench -- [options]
 
@@ -18,6 +23,8 @@ export const USAGE = `npm run bench -- [options]
   --only NAME,...        contenders: ${CONTENDER_NAMES.join(', ')};
                          scenarios of the pipeline, with 1 KB states: ${SCENARIO_NAMES.join(', ')};
                          checkpointers of LangGraph.js: ${GRAPH_SUBJECT_NAMES.join(', ')}
+  --large                only the scenario large: a table with ten million rows (--rows N), plain and partitioned; needs about
+                         10 GB of disk and ten minutes
   --backlog              instead of all that: fill the queue while no worker runs, drain it, and watch memory and rates
   --saves N              of the backlog, with 1 KB states (default 1000000; Redis needs 1.5 GB for them)
   --json FILE            where the figures go (default bench/results/<time>.json)
@@ -32,6 +39,7 @@ export interface BenchOptions {
   /** Names of contenders, scenarios and checkpointers. */
   readonly only: readonly string[];
   readonly jsonFile: string | undefined;
+  readonly largeRows: number;
   /** Saves of a backlog; undefined: the other benchmarks. */
   readonly backlogSaves: number | undefined;
 }
@@ -58,7 +66,10 @@ export function readOptions(args: string[]): BenchOptions | undefined {
     full: given.full ?? false,
     sizes: (given.sizes ?? DEFAULT_SIZES).split(',').map(stateBytes),
     traceDir: given.trace ?? (existsSync(DEFAULT_TRACE_DIR) ? DEFAULT_TRACE_DIR : undefined),
-    only: given.only?.split(',').map(subjectName) ?? (given.langgraph ? GRAPH_SUBJECT_NAMES : USUAL_NAMES),
+    only: given.large
+      ? [LARGE]
+      : (given.only?.split(',').map(subjectName) ?? (given.langgraph ? GRAPH_SUBJECT_NAMES : USUAL_NAMES)),
+    largeRows: given.rows === undefined ? LARGE_ROWS : rowCount(given.rows),
     jsonFile: given.json,
     backlogSaves: given.backlog ? backlogSaves(given.saves) : undefined,
   };
@@ -74,6 +85,8 @@ function parse(args: string[]) {
         trace: { type: 'string' },
         langgraph: { type: 'boolean' },
         only: { type: 'string' },
+        large: { type: 'boolean' },
+        rows: { type: 'string' },
         json: { type: 'string' },
         backlog: { type: 'boolean' },
         saves: { type: 'string' },
@@ -91,6 +104,13 @@ function stateBytes(text: string): number {
     throw new UsageError(`--sizes: must be whole numbers from ${STATE_BYTES.min} to ${STATE_BYTES.max}`);
   }
   return bytes;
+}
+
+function rowCount(text: string): number {
+  const rows = Number(text);
+  if (!Number.isInteger(rows) || rows < 1)
+    throw new UsageError('--rows: must be a whole number of at least 1');
+  return rows;
 }
 
 function backlogSaves(text = DEFAULT_BACKLOG): number {

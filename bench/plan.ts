@@ -19,11 +19,18 @@ export interface Plan {
   readonly clearWindowMs: number;
   /** Reads of each kind. */
   readonly reads: number;
+  /** Rows of the large table, and windows with it; before each is one with an empty table. */
+  readonly largeRows: number;
+  readonly largeWindows: number;
+  readonly largeWindowMs: number;
   /** Rounds of the checkpointers, whatever the budget; the calls of each before they count; how often all threads run a graph. */
   readonly graphRounds: number;
   readonly graphWarmUpCalls: number;
   readonly graphRuns: number;
 }
+
+/** Rows of a large table, unless told otherwise. */
+export const LARGE_ROWS = 10_000_000;
 
 /** Agents that each wait for their save before they go on. */
 export const SAVERS = 64;
@@ -51,6 +58,9 @@ export const QUICK: Plan = Object.freeze({
   clearWindows: 5,
   clearWindowMs: 1200,
   reads: 1500,
+  largeRows: LARGE_ROWS,
+  largeWindows: 5,
+  largeWindowMs: 4000,
   graphRounds: 2,
   graphWarmUpCalls: 2000,
   graphRuns: 3,
@@ -68,6 +78,9 @@ export const FULL: Plan = Object.freeze({
   clearWindows: 5,
   clearWindowMs: 5000,
   reads: 10_000,
+  largeRows: LARGE_ROWS,
+  largeWindows: 9,
+  largeWindowMs: 10_000,
   graphRounds: 3,
   graphWarmUpCalls: 10_000,
   graphRuns: 5,

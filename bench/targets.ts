@@ -78,6 +78,18 @@ const TARGETS: readonly Target[] = [
     bound: { atMost: 1 },
     unit: 'ms',
   },
+  {
+    states: '1 KB',
+    figure: 'sustained, large table ÷ empty',
+    measured: (of) => of('large', 'largePlainRatio'),
+    bound: { atLeast: 0.6 },
+  },
+  {
+    states: '1 KB',
+    figure: 'sustained, large table ÷ empty, partitioned',
+    measured: (of) => of('large', 'largePartitionedRatio'),
+    bound: { atLeast: 0.6 },
+  },
   ...['1 KB', '8 KB'].flatMap(graphTargets),
 ];
 

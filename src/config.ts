@@ -5,7 +5,7 @@ import { InvalidConfigError } from './errors.js';
 import { nearest } from './nearest.js';
 import { parseDsn } from './postgres/dsn.js';
 import { DEFAULT_GRAPH_SCHEMA, graphTableNames } from './postgres/graph-tables.js';
-import { tableNames } from './postgres/identifiers.js';
+import { PERIODS, tableNames } from './postgres/identifiers.js';
 import { DEFAULT_LIMITS } from './producer/limits.js';
 import { checkedUrl } from './redis/connection.js';
 import { DEFAULT_PREFIX, DEFAULT_QUEUE, queueKeys } from './redis/queue-keys.js';
@@ -64,6 +64,12 @@ export const SETTINGS = {
     valid((table) => tableNames({ table })),
     'checkpoints',
     'name of the checkpoint table',
+  ),
+  partitionBy: setting(
+    'CKPT_PARTITION_BY',
+    z.enum(PERIODS),
+    undefined,
+    'partitions of the checkpoint table, where it is created: `month` or `day`; not set: none',
   ),
   graphSchema: setting(
     'CKPT_LANGGRAPH_SCHEMA',

@@ -41,6 +41,8 @@ export {
 } from './errors.js';
 export type { Logger } from './logger.js';
 export type { PgClient, PgPool, PoolUse, PostgresOption } from './postgres/database.js';
+export type { Period } from './postgres/identifiers.js';
+export type { DroppedPartitions } from './postgres/partitions.js';
 export type { ProducerLimits } from './producer/limits.js';
 export { CheckpointRecorder, type Resumed } from './recorder/checkpoint-recorder.js';
 export type { BackgroundFailure, CheckpointRecorderOptions } from './recorder/recorder-options.js';

@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
 import { inject } from 'vitest';
+import type { Period } from '../src/postgres/identifiers.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
     databaseUrl: string;
     redisUrl: string;
+    /** How the checkpoint table of each place is partitioned; undefined: not, and the test finds none. */
+    partitionBy: Period | undefined;
   }
 }
 

@@ -30,6 +30,7 @@ export interface CheckpointTableSql extends Omit<TombstoneSql, 'lockBatch'> {
   readonly latest: string;
   /** $1 ids, $2 execution ids: what became of queued records. Returns id, version and sequence of the stored row, and the fence and the time in µs of the latest delete, in the order given. */
   readonly fates: string;
+  /** PostgreSQL's own estimate. */
   readonly estimateRows: string;
   list(options: { before?: 'time' | 'id'; after?: 'time' | 'id' }): string;
 }
@@ -50,7 +51,42 @@ export const STAGING_COLUMNS = [
   'write_seq BIGINT',
 ];
 
-const COLUMNS = 'id, execution_id, node_name, state, metadata, timestamp, version, write_seq';
+/** The columns of a checkpoint. */
+export const COLUMNS = [
+  'id',
+  'execution_id',
+  'node_name',
+  'state',
+  'metadata',
+  'timestamp',
+  'version',
+  'write_seq',
+] as const;
+
+export type Column = (typeof COLUMNS)[number];
+
+/** The columns of a direct write, as parameters; the sequence is decided. */
+export const GIVEN: Readonly<Record<Exclude<Column, 'write_seq'>, string>> = {
+  id: '$1::text',
+  execution_id: '$2::text',
+  node_name: '$3::text',
+  state: '$4::jsonb',
+  metadata: '$5::jsonb',
+  timestamp: '$6::timestamptz',
+  version: '$7::integer',
+};
+
+/**
+ * The table that decides which save of an id is stored, locked by the id's row: the checkpoints themselves, unless they are
+ * partitioned.
+ */
+export interface Authority {
+  readonly table: string;
+  /** Which of the columns it has: at least id, execution, version and sequence. */
+  readonly columns: readonly Column[];
+  /** Ends `upsertNow`: what follows of `input`, and of those of it that are `stored`. */
+  readonly follow?: string;
+}
 // Milliseconds since 1970 as text: independent of DateStyle and of the application's type parsers.
 const SELECT = `SELECT id, execution_id, node_name, state, metadata,
   floor(extract(epoch FROM timestamp) * 1000) AS timestamp_ms, version, write_seq AS sequence`;
@@ -58,15 +94,18 @@ const SELECT = `SELECT id, execution_id, node_name, state, metadata,
 export const POSITION = 'timestamp, version, write_seq, id COLLATE "C"';
 export const POSITION_DESC = 'timestamp DESC, version DESC, write_seq DESC, id COLLATE "C" DESC';
 
-export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUARDS): CheckpointTableSql {
+export function checkpointTableSql(
+  names: TableNames,
+  { gate, guard } = SAFEGUARDS,
+  authority: Authority = { table: names.checkpoints, columns: COLUMNS },
+): CheckpointTableSql {
   const { checkpoints, tombstones, staging } = names;
+  const { table, follow = '' } = authority;
+  const columns = authority.columns.join(', ');
   const tombstoned = `(
     EXISTS (SELECT FROM ${tombstones} d WHERE d.scope = 'checkpoint' AND d.key = s.id AND d.fence >= s.write_seq)
     OR EXISTS (SELECT FROM ${tombstones} d WHERE d.scope = 'execution' AND d.key = s.execution_id AND d.fence >= s.write_seq))`;
-  const assign = COLUMNS.split(', ')
-    .filter((column) => column !== 'id')
-    .map((column) => `${column} = excluded.${column}`)
-    .join(', ');
+  const assign = assignment(authority.columns, ['id']);
   const assignNow = assign.replace(
     'write_seq = excluded.write_seq',
     'write_seq = greatest(excluded.write_seq, t.write_seq + 1)',
@@ -74,6 +113,7 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
   const highest = (value: string, id: string, execution: string) =>
     `(SELECT max(${value}) FROM ${tombstones} d WHERE ${covers(id, execution)})`;
   const givenSequence = `greatest(coalesce($8::bigint, ${CLOCK}), $9::bigint + 1, ${highest('d.fence', '$1', '$2')} + 1)`;
+  const given = { ...GIVEN, write_seq: givenSequence };
   const gone = goneCondition(names);
 
   // Rows are locked in the order in which batches lock them, tombstones by their keys: otherwise they would deadlock. Where a later
@@ -83,19 +123,28 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
         SELECT b.key, b.fence FROM unnest($1::text[], $2::bigint[]) AS b (key, fence)
           JOIN ${tombstones} d ON d.scope = '${scope}' AND d.key = b.key
          ORDER BY d.key COLLATE "C" FOR UPDATE OF d),
-      removed AS (DELETE FROM ${checkpoints} WHERE id = ANY (ARRAY(
-        SELECT t.id FROM ${checkpoints} t JOIN buried b ON t.${column} = b.key AND t.write_seq <= b.fence
+      removed AS (DELETE FROM ${table} WHERE id = ANY (ARRAY(
+        SELECT t.id FROM ${table} t JOIN buried b ON t.${column} = b.key AND t.write_seq <= b.fence
          ORDER BY t.id COLLATE "C" FOR UPDATE OF t)))
     UPDATE ${tombstones} d SET settled = d.settled OR d.fence = b.fence FROM buried b
      WHERE d.scope = '${scope}' AND d.key = b.key`;
+
+  const assignSuccessor = authority.columns
+    .filter((column) => column !== 'id')
+    .map((column) =>
+      column === 'write_seq'
+        ? `write_seq = greatest(${givenSequence}, t.write_seq + 1)`
+        : `${column} = ${given[column]}`,
+    )
+    .join(', ');
 
   const { lockBatch, openBatch, ...ofTombstones } = tombstoneSql({
     tombstones,
     label: names.label,
     newest: {
-      checkpoint: `SELECT t.write_seq FROM ${checkpoints} t WHERE t.id = r.key`,
+      checkpoint: `SELECT t.write_seq FROM ${table} t WHERE t.id = r.key`,
       // Not max(): that takes a millisecond longer to plan.
-      execution: `SELECT t.write_seq FROM ${checkpoints} t WHERE t.execution_id = r.key ORDER BY t.write_seq DESC LIMIT 1`,
+      execution: `SELECT t.write_seq FROM ${table} t WHERE t.execution_id = r.key ORDER BY t.write_seq DESC LIMIT 1`,
     },
   });
   return {
@@ -106,25 +155,29 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
     copy: `COPY pg_temp.${staging} FROM STDIN (FORMAT binary)`,
     // Sorted by key, so that concurrent batches take their row locks in one order and do not deadlock.
     merge: `
-      INSERT INTO ${checkpoints} AS t (${COLUMNS})
-      SELECT ${COLUMNS} FROM pg_temp.${staging} s WHERE s.round = $1 ${guard ? `AND NOT ${tombstoned}` : ''}
+      INSERT INTO ${table} AS t (${columns})
+      SELECT ${columns} FROM pg_temp.${staging} s WHERE s.round = $1 ${guard ? `AND NOT ${tombstoned}` : ''}
       ORDER BY s.id COLLATE "C"
       ON CONFLICT (id) DO UPDATE SET ${assign}
       WHERE (t.version, t.write_seq) < (excluded.version, excluded.write_seq) OR ${gone}`,
     countTombstoned: `SELECT count(*) AS count FROM pg_temp.${staging} s WHERE ${tombstoned}`,
     // Behind the horizon of a foreign transaction that stays open for long there may be thousands of tombstones: none is looked
     // at unless its key is staged. Only rows that this batch wrote are touched, which it has locked already: any other one could
-    // be waited for by who deletes, and be waiting for us.
+    // be waited for by who deletes, and be waiting for us. They are found by an array of their ids: a join the planner would
+    // rather do by reading all of a table with ten million rows.
     lastLook: gate
       ? `
       ${lockBatch};
-      DELETE FROM ${checkpoints} t USING pg_temp.${staging} s
-       WHERE EXISTS (SELECT FROM ${tombstones} d WHERE ${UNSEEN})
-         AND t.id = s.id AND t.write_seq = s.write_seq AND t.xmin = pg_current_xact_id()::xid
-         AND (EXISTS (SELECT FROM ${tombstones} d
-               WHERE d.scope = 'checkpoint' AND d.key = s.id AND d.fence >= s.write_seq AND ${UNSEEN})
-           OR EXISTS (SELECT FROM ${tombstones} d
-               WHERE d.scope = 'execution' AND d.key = s.execution_id AND d.fence >= s.write_seq AND ${UNSEEN}))`
+      WITH doomed AS MATERIALIZED (
+        SELECT s.id, s.write_seq FROM pg_temp.${staging} s
+         WHERE EXISTS (SELECT FROM ${tombstones} d WHERE ${UNSEEN})
+           AND (EXISTS (SELECT FROM ${tombstones} d
+                 WHERE d.scope = 'checkpoint' AND d.key = s.id AND d.fence >= s.write_seq AND ${UNSEEN})
+             OR EXISTS (SELECT FROM ${tombstones} d
+                 WHERE d.scope = 'execution' AND d.key = s.execution_id AND d.fence >= s.write_seq AND ${UNSEEN})))
+      DELETE FROM ${table} t USING doomed
+       WHERE t.id = ANY (ARRAY(SELECT id FROM doomed)) AND t.id = doomed.id AND t.write_seq = doomed.write_seq
+         AND t.xmin = pg_current_xact_id()::xid`
       : 'SELECT; SELECT FROM pg_class LIMIT 0',
     removeBuried: {
       checkpoint: removeBuried('checkpoint', 'id'),
@@ -134,33 +187,32 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
     // keys, above $9 and above the stored row's. Only the version can make it give way.
     upsertNow: `
       WITH input AS (
-        SELECT r.*,
+        SELECT r.id, r.execution_id, r.node_name, r.state::jsonb AS state, r.metadata::jsonb AS metadata,
+            r.timestamp::timestamptz AS timestamp, r.version,
             greatest($9::bigint, ${CLOCK}, ${highest('d.fence', 'r.id', 'r.execution_id')}) + r.position AS write_seq
           FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::integer[])
             AS r (id, execution_id, node_name, state, metadata, timestamp, version, position)
       ), stored AS (
-        INSERT INTO ${checkpoints} AS t (${COLUMNS})
-        SELECT id, execution_id, node_name, state::jsonb, metadata::jsonb, timestamp::timestamptz, version, write_seq
-          FROM input ORDER BY id COLLATE "C"
+        INSERT INTO ${table} AS t (${columns})
+        SELECT ${columns} FROM input ORDER BY id COLLATE "C"
         ON CONFLICT (id) DO UPDATE SET ${assignNow}
         WHERE t.version <= excluded.version OR ${gone}
         RETURNING id, write_seq
-      )
+      ) ${follow}
       SELECT input.id, coalesce(stored.write_seq, input.write_seq) AS sequence, stored.id IS NOT NULL AS stored
         FROM input LEFT JOIN stored USING (id)`,
     // Both compare with the row as it is when they have locked it, whatever their snapshot. An INSERT for all versions would
     // bring back a row that was deleted meanwhile.
     writeFirst: `
-      INSERT INTO ${checkpoints} AS t (${COLUMNS})
-      VALUES ($1::text, $2::text, $3::text, $4::jsonb, $5::jsonb, $6::timestamptz, $7::integer, ${givenSequence})
+      INSERT INTO ${table} AS t (${columns})
+      VALUES (${authority.columns.map((column) => given[column]).join(', ')})
       ON CONFLICT (id) DO UPDATE SET ${assignNow} WHERE t.version = 0 OR ${gone}
       RETURNING write_seq AS sequence`,
     writeSuccessor: `
-      UPDATE ${checkpoints} AS t SET execution_id = $2::text, node_name = $3::text, state = $4::jsonb, metadata = $5::jsonb,
-        timestamp = $6::timestamptz, version = $7::integer, write_seq = greatest(${givenSequence}, t.write_seq + 1)
+      UPDATE ${table} AS t SET ${assignSuccessor}
       WHERE id = $1::text AND version = $10::integer AND NOT ${gone}
       RETURNING write_seq AS sequence`,
-    version: `SELECT version FROM ${checkpoints} t WHERE id = $1 AND NOT ${gone}`,
+    version: `SELECT version FROM ${table} t WHERE id = $1 AND NOT ${gone}`,
     load: `${SELECT} FROM ${checkpoints} t WHERE id = $1 AND NOT ${gone}`,
     latest: `
       ${SELECT} FROM ${checkpoints} t WHERE execution_id = $1 AND NOT ${gone} ORDER BY ${POSITION_DESC} LIMIT 1`,
@@ -169,11 +221,11 @@ export function checkpointTableSql(names: TableNames, { gate, guard } = SAFEGUAR
           ${highest('d.fence', 'r.id', 'r.execution_id')} AS fence,
           ${highest('(extract(epoch FROM d.created_at) * 1000000)::bigint', 'r.id', 'r.execution_id')} AS deleted_at
         FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS r (id, execution_id, position)
-        LEFT JOIN ${checkpoints} t ON t.id = r.id ORDER BY r.position`,
-    estimateRows: 'SELECT greatest(reltuples, 0)::bigint AS rows FROM pg_class WHERE oid = to_regclass($1)',
+        LEFT JOIN ${table} t ON t.id = r.id ORDER BY r.position`,
+    estimateRows: `SELECT greatest(reltuples, 0)::bigint AS rows FROM pg_class WHERE oid = to_regclass('${table}')`,
     list: ({ before, after }) => {
       const anchor = (parameter: string) => `(
-        SELECT ${POSITION} FROM ${checkpoints} WHERE id = ${parameter} AND execution_id = $1)`;
+        SELECT ${POSITION} FROM ${table} WHERE id = ${parameter} AND execution_id = $1)`;
       const bound = (kind: 'time' | 'id' | undefined, operator: '<' | '>', parameter: string) => {
         if (kind === 'id') return `AND (${POSITION}) ${operator} ${anchor(parameter)}`;
         return kind === 'time' ? `AND timestamp ${operator} ${parameter}::timestamptz` : '';
@@ -198,6 +250,14 @@ export function goneCondition({ tombstones }: Pick<TableNames, 'tombstones'>): s
 /** What a tombstone `d` covers: a checkpoint by its id, or all of an execution. */
 function covers(id: string, execution: string): string {
   return `(d.scope = 'checkpoint' AND d.key = ${id} OR d.scope = 'execution' AND d.key = ${execution})`;
+}
+
+/** What `ON CONFLICT` sets: all columns but those of the key. */
+export function assignment(columns: readonly Column[], key: readonly Column[]): string {
+  return columns
+    .filter((column) => !key.includes(column))
+    .map((column) => `${column} = excluded.${column}`)
+    .join(', ');
 }
 
 /** A row of `load`, `latest` or `list`. */

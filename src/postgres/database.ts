@@ -110,9 +110,16 @@ export class Database {
     });
   }
 
-  /** One statement; where the server's default isolation makes it give way to another one, in a transaction of ours. */
-  async query(text: string, values: unknown[] = []): Promise<TextRow[]> {
-    const run = (client: PgClient) => queryRows(client, text, values);
+  /**
+   * One statement; where the server's default isolation makes it give way to another one, in a transaction of ours.
+   * @param text the statement, or what chooses it on the connection that it will run on
+   */
+  async query(
+    text: string | ((client: PgClient) => Promise<string>),
+    values: unknown[] = [],
+  ): Promise<TextRow[]> {
+    const run = async (client: PgClient) =>
+      queryRows(client, typeof text === 'string' ? text : await text(client), values);
     try {
       return await this.withClient(run);
     } catch (error) {

@@ -17,18 +17,32 @@ export interface TableNames {
   readonly checkpoints: string;
   readonly tombstones: string;
   readonly migrations: string;
+  /** Of a partitioned table: the table that knows each id, and the partition of what has none of its own. */
+  readonly ids: string;
+  readonly fallback: string;
+  /** How the table is partitioned where it is created here; one that is there stays as it is. */
+  readonly partitionBy: Period | undefined;
   /** Name of the temporary staging table; it lives in no schema of ours. */
   readonly staging: string;
 }
 
-/** @throws InvalidConfigError naming `schema` or `table`. */
+/** What one partition of a table holds, in UTC. */
+export const PERIODS = ['month', 'day'] as const;
+export type Period = (typeof PERIODS)[number];
+
+/** @throws InvalidConfigError naming `schema`, `table` or `partitionBy`. */
 export function tableNames({
   schema = 'public',
   table = 'checkpoints',
+  partitionBy,
 }: {
   schema?: string;
   table?: string;
+  partitionBy?: Period | undefined;
 }): TableNames {
+  if (partitionBy !== undefined && !PERIODS.includes(partitionBy)) {
+    throw new InvalidConfigError('partitionBy', `must be ${PERIODS.join(' or ')}`);
+  }
   const quotedSchema = quoted('schema', schema, MAX_IDENTIFIER_BYTES);
   quoted('table', table, MAX_IDENTIFIER_BYTES - LONGEST_SUFFIX.length);
   if (RESERVED.has(table))
@@ -41,6 +55,9 @@ export function tableNames({
     checkpoints: `${quotedSchema}."${table}"`,
     tombstones: `${quotedSchema}."${table}_tombstones"`,
     migrations: `${quotedSchema}."${table}_migrations"`,
+    ids: `${quotedSchema}."${table}_ids"`,
+    fallback: `${quotedSchema}."${table}_default"`,
+    partitionBy,
     staging: `"${table}_staging"`,
   });
 }

@@ -3,14 +3,24 @@ import type { Database, PgClient } from './database.js';
 import { queryRows } from './database.js';
 import type { TableNames } from './identifiers.js';
 import { columnsOf, familyVersion, migrateFamily, type TableFamily } from './migrations.js';
+import { partitionedTables } from './partitioned-schema.js';
+import { makePartitions, partitionedBy } from './partitions.js';
+import { type TableKind, tableKind } from './table-statements.js';
 import { tombstoneSettling, tombstoneTable } from './tombstones.js';
 
 /**
  * The changes of the checkpoint table. The first one also takes over a table that LangGraphGo's PostgreSQL store made; its
  * programs go on working beside us, for the added column has a default.
  */
-const CHANGES: ReadonlyArray<(names: TableNames) => string> = [
-  (names) => `
+const CHANGES: ReadonlyArray<(names: TableNames, kind: TableKind) => string> = [
+  (names, kind) => `
+    ${kind === 'partitioned' ? partitionedTables(names) : plainTable(names)}
+    ${tombstoneTable(names.tombstones, ['checkpoint', 'execution'])}`,
+  (names) => tombstoneSettling(names.tombstones, `idx_${names.table}`),
+];
+
+function plainTable(names: TableNames): string {
+  return `
     CREATE TABLE IF NOT EXISTS ${names.checkpoints} (
       id TEXT PRIMARY KEY,
       execution_id TEXT NOT NULL,
@@ -24,10 +34,8 @@ const CHANGES: ReadonlyArray<(names: TableNames) => string> = [
     -- LangGraphGo's index of this name covers execution_id alone.
     DROP INDEX IF EXISTS ${names.quotedSchema}."idx_${names.table}_execution_id";
     CREATE INDEX "idx_${names.table}_execution_id" ON ${names.checkpoints} (execution_id, timestamp, version);
-    CREATE INDEX IF NOT EXISTS "idx_${names.table}_timestamp" ON ${names.checkpoints} (timestamp);
-    ${tombstoneTable(names.tombstones, ['checkpoint', 'execution'])}`,
-  (names) => tombstoneSettling(names.tombstones, `idx_${names.table}`),
-];
+    CREATE INDEX IF NOT EXISTS "idx_${names.table}_timestamp" ON ${names.checkpoints} (timestamp);`;
+}
 
 /** The schema version that this release writes. */
 export const SCHEMA_VERSION = CHANGES.length;
@@ -45,31 +53,40 @@ const EXPECTED_COLUMNS: Record<string, string> = {
 };
 
 /**
- * Brings the tables to this release's version; does nothing if they are there already.
- * @throws SchemaMismatchError if a table of that name has other columns, or was made by a newer release.
+ * Brings the tables to this release's version, and makes the partitions that are due; does nothing if all is there already.
+ * @throws SchemaMismatchError if a table of that name has other columns, is partitioned in another way than is asked for, or was made
+ *   by a newer release.
  */
-export function migrate(database: Database, names: TableNames): Promise<void> {
-  return migrateFamily(database, familyOf(names));
+export async function migrate(database: Database, names: TableNames): Promise<void> {
+  const kind = await kindOf(database, names);
+  await migrateFamily(database, familyOf(names, kind));
+  if (kind === 'partitioned') await makePartitions(database, names);
 }
 
 /** The version of the tables as they are; 0 if one of them is missing. @throws SchemaMismatchError if a newer release made them. */
-export function schemaVersion(database: Database, names: TableNames): Promise<number> {
-  return familyVersion(database, familyOf(names));
+export async function schemaVersion(database: Database, names: TableNames): Promise<number> {
+  return familyVersion(database, familyOf(names, await kindOf(database, names)));
 }
 
-function familyOf(names: TableNames): TableFamily {
+/** Of a table that is not there, what is to be made. */
+async function kindOf(database: Database, names: TableNames): Promise<TableKind> {
+  const found = await database.withClient((client) => tableKind(client, names));
+  return found ?? (names.partitionBy ? 'partitioned' : 'plain');
+}
+
+function familyOf(names: TableNames, kind: TableKind): TableFamily {
   return {
     label: names.label,
     quotedSchema: names.quotedSchema,
     ledger: names.migrations,
-    tables: [names.checkpoints, names.tombstones],
-    changes: CHANGES.map((change) => change(names)),
-    check: (client) => checkColumns(client, names),
+    tables: [names.checkpoints, names.tombstones, ...(kind === 'partitioned' ? [names.ids] : [])],
+    changes: CHANGES.map((change) => change(names, kind)),
+    check: (client) => checkTable(client, names),
   };
 }
 
 /** Refuses a table that cannot be ours: `checkpoints` is also the name that LangGraph's PostgresSaver uses. */
-async function checkColumns(client: PgClient, names: TableNames): Promise<void> {
+async function checkTable(client: PgClient, names: TableNames): Promise<void> {
   const columns = await columnsOf(client, names.checkpoints);
   if (columns.length === 0) return;
   const found = new Map(columns.map(({ name, type }) => [name, type]));
@@ -90,12 +107,34 @@ async function checkColumns(client: PgClient, names: TableNames): Promise<void> 
       `has a column ${foreign.name} that must be filled and is not ours`,
     );
   }
-  const [key] = await queryRows(
+  const partitioned = (await tableKind(client, names)) === 'partitioned';
+  const key = partitioned ? ['id', 'timestamp'] : ['id'];
+  const [unique] = await queryRows(
     client,
-    `SELECT 1 FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-      WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL
-        AND a.attname = 'id'`,
-    [names.checkpoints],
+    `SELECT 1 FROM pg_index i
+      WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indpred IS NULL
+        AND $2::text[] = ARRAY(SELECT a.attname::text FROM pg_attribute a
+          WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1]) ORDER BY 1)`,
+    [names.checkpoints, key],
   );
-  if (!key) throw new SchemaMismatchError(names.label, 'has no primary key on id');
+  if (!unique) throw new SchemaMismatchError(names.label, `has no primary key on ${key.join(', ')}`);
+  await checkPartitioning(client, names, partitioned);
+}
+
+async function checkPartitioning(client: PgClient, names: TableNames, partitioned: boolean): Promise<void> {
+  const { partitionBy, label } = names;
+  if (!partitioned) {
+    if (!partitionBy) return;
+    throw new SchemaMismatchError(
+      label,
+      'is not partitioned, and no table becomes so: create another one and copy the checkpoints (see the README)',
+    );
+  }
+  const { key, period } = await partitionedBy(client, names);
+  if (key !== 'RANGE ("timestamp")') {
+    throw new SchemaMismatchError(label, `is partitioned by ${key}, not by RANGE (timestamp)`);
+  }
+  if (partitionBy && period && period !== partitionBy) {
+    throw new SchemaMismatchError(label, `is partitioned by ${period}, not by ${partitionBy}`);
+  }
 }

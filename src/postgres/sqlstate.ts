@@ -4,7 +4,8 @@
  *
  * - `transient`: the same batch will pass later; retry soon.
  * - `environment`: somebody has to act (disk, privileges, password); hold the batch, retry slowly.
- * - `missing-schema`: the tables, or columns that we add to those of others, are not there; create them, then retry.
+ * - `missing-schema`: the tables, or columns that we add to those of others, are not there, or they are of another kind than they
+ *   were; create them or look again, then retry.
  * - `record`: PostgreSQL refuses a value for good; isolate it.
  * - `unknown`: hold and alarm, never drop.
  */
@@ -29,6 +30,8 @@ const BY_CODE: Record<string, FailureClass> = {
   '42703': 'missing-schema', // undefined_column
   '3F000': 'missing-schema', // invalid_schema_name
   '22P04': 'unknown', // bad_copy_file_format: the batch is built wrong, no value is
+  // invalid_column_reference: an ON CONFLICT that fits no key; the table is of another kind, plain or partitioned, than it was
+  '42P10': 'missing-schema',
   '54000': 'record', // program_limit_exceeded
   '54001': 'record', // statement_too_complex: JSON nested deeper than the stack allows
 };

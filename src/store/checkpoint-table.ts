@@ -8,14 +8,15 @@ import { CheckpointNotFoundError, VersionConflictError } from '../errors.js';
 import {
   type CheckpointTableSql,
   checkpointOfRow,
-  checkpointTableSql,
   type Scope,
   timestampText,
 } from '../postgres/checkpoint-table.js';
-import type { Database, TextRow } from '../postgres/database.js';
+import type { Database, PgClient, TextRow } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
+import { type DroppedPartitions, dropPartitions } from '../postgres/partitions.js';
 import { Removal, type RemovalRequest } from '../postgres/removal.js';
 import { migrate } from '../postgres/schema.js';
+import { TableStatements } from '../postgres/table-statements.js';
 import {
   type CommitOutcome,
   checkListOptions,
@@ -50,7 +51,7 @@ export interface DirectWrite {
  * its queue. Creates the tables where they are missing.
  */
 export class CheckpointTable {
-  readonly #sql: CheckpointTableSql;
+  readonly #statements: TableStatements;
   readonly #removals: Gathered<RemovalRequest, number>;
 
   constructor(
@@ -59,27 +60,34 @@ export class CheckpointTable {
     /** Makes all later sequences of Redis higher; without it there is no Redis. */
     raiseSequence?: (above: number) => Promise<void>,
   ) {
-    this.#sql = checkpointTableSql(names);
-    const removal = new Removal(database, this.#sql);
+    this.#statements = new TableStatements(names);
     const remove = (requests: RemovalRequest[]) =>
-      this.creatingTables(() => removal.remove(requests, raiseSequence));
+      this.creatingTables(async () =>
+        new Removal(database, await this.#sql()).remove(requests, raiseSequence),
+      );
     this.#removals = new Gathered(remove, MAX_REMOVAL_ROUNDS);
   }
 
   /** @throws SchemaMismatchError */
-  migrate(): Promise<void> {
-    return migrate(this.database, this.names);
+  async migrate(): Promise<void> {
+    await migrate(this.database, this.names);
+    this.#statements.lookAgain();
+  }
+
+  /** @see dropPartitions */
+  dropPartitions(olderThan: Date): Promise<DroppedPartitions> {
+    return dropPartitions(this.database, this.names, olderThan);
   }
 
   async find(id: string): Promise<StoredCheckpoint | undefined> {
     validName('id', id);
-    const [row] = await this.#query(this.#sql.load, [id]);
+    const [row] = await this.#query(({ load }) => load, [id]);
     return row && storedCheckpoint(row);
   }
 
   async latest(executionId: string): Promise<StoredCheckpoint | undefined> {
     validName('executionId', executionId);
-    const [row] = await this.#query(this.#sql.latest, [executionId]);
+    const [row] = await this.#query(({ latest }) => latest, [executionId]);
     return row && storedCheckpoint(row);
   }
 
@@ -88,11 +96,15 @@ export class CheckpointTable {
     checkListOptions(executionId, options);
     const { limit, before, after } = options;
     const bounds = [before, after].filter((bound) => bound !== undefined);
-    const rows = await this.#query(this.#sql.list({ before: boundKind(before), after: boundKind(after) }), [
-      executionId,
-      limit ?? null,
-      ...bounds.map((bound) => (bound instanceof Date ? timestampText(bound) : bound)),
-    ]);
+    const kinds = { before: boundKind(before), after: boundKind(after) };
+    const rows = await this.#query(
+      (sql) => sql.list(kinds),
+      [
+        executionId,
+        limit ?? null,
+        ...bounds.map((bound) => (bound instanceof Date ? timestampText(bound) : bound)),
+      ],
+    );
     if (rows.length === 0) {
       for (const bound of bounds) if (typeof bound === 'string') await this.#assertListed(bound, executionId);
     }
@@ -107,17 +119,20 @@ export class CheckpointTable {
     const position = new Map(checkpoints.map((checkpoint, index) => [checkpoint, index + 1]));
     const positionOf = (checkpoint: SerializedCheckpoint) => position.get(checkpoint) as number;
     const newest = newestOfEachId(checkpoints);
-    const rows = await this.#query(this.#sql.upsertNow, [
-      newest.map(({ id }) => id),
-      newest.map(({ executionId }) => executionId),
-      newest.map(({ nodeName }) => nodeName),
-      newest.map(({ state }) => state),
-      newest.map(({ metadata }) => metadata),
-      newest.map(({ timestamp }) => timestampText(timestamp)),
-      newest.map(({ version }) => version),
-      newest.map(positionOf),
-      above,
-    ]);
+    const rows = await this.#query(
+      ({ upsertNow }) => upsertNow,
+      [
+        newest.map(({ id }) => id),
+        newest.map(({ executionId }) => executionId),
+        newest.map(({ nodeName }) => nodeName),
+        newest.map(({ state }) => state),
+        newest.map(({ metadata }) => metadata),
+        newest.map(({ timestamp }) => timestampText(timestamp)),
+        newest.map(({ version }) => version),
+        newest.map(positionOf),
+        above,
+      ],
+    );
     const rowOf = new Map(rows.map((row) => [row.id, row]));
     const newestOf = new Map(newest.map((checkpoint) => [checkpoint.id, checkpoint]));
     return checkpoints.map((checkpoint) => {
@@ -147,11 +162,11 @@ export class CheckpointTable {
     for (let comparison = 1; ; comparison++) {
       const [written] =
         expectedVersion === 0
-          ? await this.#query(this.#sql.writeFirst, values)
-          : await this.#query(this.#sql.writeSuccessor, [...values, expectedVersion]);
+          ? await this.#query(({ writeFirst }) => writeFirst, values)
+          : await this.#query(({ writeSuccessor }) => writeSuccessor, [...values, expectedVersion]);
       if (written) return Number(written.sequence);
       // Asked anew: the snapshot of the first statement may be older than what it gave way to.
-      const [stored] = await this.#query(this.#sql.version, [id]);
+      const [stored] = await this.#query((sql) => sql.version, [id]);
       const actualVersion = stored && Number(stored.version);
       if ((actualVersion ?? 0) !== expectedVersion || comparison === MAX_COMPARISONS) {
         throw new VersionConflictError(id, expectedVersion, actualVersion);
@@ -177,10 +192,10 @@ export class CheckpointTable {
   async outcomes(
     saves: ReadonlyArray<{ id: string; executionId: string; version?: number; sequence: number }>,
   ): Promise<(CommitOutcome | 'lost')[]> {
-    const rows = await this.#query(this.#sql.fates, [
-      saves.map(({ id }) => id),
-      saves.map(({ executionId }) => executionId),
-    ]);
+    const rows = await this.#query(
+      ({ fates }) => fates,
+      [saves.map(({ id }) => id), saves.map(({ executionId }) => executionId)],
+    );
     return saves.map(({ version, sequence }, index) => {
       const row = rows[index];
       const stored = row?.sequence == null ? undefined : [Number(row.version), Number(row.sequence)];
@@ -208,7 +223,8 @@ export class CheckpointTable {
 
   /** PostgreSQL's own estimate, so that asking costs nothing on a large table. */
   async estimatedRows(): Promise<number> {
-    const [row] = await this.database.query(this.#sql.estimateRows, [this.names.checkpoints]);
+    const { estimateRows } = await this.#sql();
+    const [row] = await this.database.query(estimateRows);
     return Number(row?.rows ?? 0);
   }
 
@@ -217,8 +233,13 @@ export class CheckpointTable {
     if (stored?.checkpoint.executionId !== executionId) throw new CheckpointNotFoundError(id);
   }
 
-  #query(text: string, values: unknown[]): Promise<TextRow[]> {
-    return this.creatingTables(() => this.database.query(text, values));
+  #query(statement: (sql: CheckpointTableSql) => string, values: unknown[]): Promise<TextRow[]> {
+    const chosen = async (client: PgClient) => statement(await this.#statements.find(client));
+    return this.creatingTables(() => this.database.query(chosen, values));
+  }
+
+  #sql(): Promise<CheckpointTableSql> {
+    return this.database.withClient((client) => this.#statements.find(client));
   }
 
   /** Runs the work; where the tables are missing, creates them and runs it again. */

@@ -6,7 +6,8 @@ import {
 } from '../checkpoint.js';
 import { CheckpointNotFoundError } from '../errors.js';
 import { Database, type PostgresOption } from '../postgres/database.js';
-import { tableNames } from '../postgres/identifiers.js';
+import { type Period, tableNames } from '../postgres/identifiers.js';
+import type { DroppedPartitions } from '../postgres/partitions.js';
 import type { PruneOptions, PruneResult } from '../retention/prune-options.js';
 import { Pruning } from '../retention/pruning.js';
 import type { CheckpointStore, ListOptions, SaveOptions, SaveReceipt } from './checkpoint-store.js';
@@ -19,6 +20,8 @@ export interface PostgresCheckpointStoreOptions {
   schema?: string;
   /** Default `checkpoints`. */
   table?: string;
+  /** Partitions the table by `timestamp` where it is created here. Default: a plain table. One that is there stays as it is. */
+  partitionBy?: Period | undefined;
 }
 
 /**
@@ -46,6 +49,16 @@ export class PostgresCheckpointStore implements CheckpointStore {
    */
   initSchema(): Promise<void> {
     return this.#table.migrate();
+  }
+
+  /**
+   * Of a partitioned table, removes all partitions that hold nothing from this time on, with their checkpoints: in a moment, and
+   * without a trace, so that an id of them may be saved again as if it had never been. Nothing of a plain table, nothing of now
+   * or later, and nothing that lies in the default partition.
+   * @throws DatabaseError, with SQLSTATE 55P03 where others hold the table for 10 s
+   */
+  dropPartitions(olderThan: Date): Promise<DroppedPartitions> {
+    return this.#table.dropPartitions(olderThan);
   }
 
   /** @throws InvalidCheckpointError, DatabaseError; VersionConflictError with `expectedVersion` */

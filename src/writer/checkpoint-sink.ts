@@ -1,14 +1,12 @@
 import type { QueryResult } from 'pg';
-import {
-  type CheckpointTableSql,
-  checkpointTableSql,
-  STAGING_COLUMNS,
-} from '../postgres/checkpoint-table.js';
+import { STAGING_COLUMNS } from '../postgres/checkpoint-table.js';
 import { type Database, type PgClient, queryRows } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
+import { forgetDetached, makePartitions } from '../postgres/partitions.js';
 import { maintainTombstones } from '../postgres/removal.js';
 import type { Safeguards } from '../postgres/safeguards.js';
 import { migrate } from '../postgres/schema.js';
+import { TableStatements } from '../postgres/table-statements.js';
 import { identifyRow, namesOfRow } from './checkpoint-row.js';
 import { COPY_FRAME_BYTES, writeBigint, writeHeader, writeSmallint, writeTrailer } from './copy-binary.js';
 import { copyRecords } from './copy-records.js';
@@ -33,22 +31,26 @@ export class CheckpointSink implements Sink {
   readonly target: string;
   readonly openBatch: string;
   readonly #names: TableNames;
-  readonly #sql: CheckpointTableSql;
+  readonly #statements: TableStatements;
 
   /** @param safeguards for tests alone */
   constructor(names: TableNames, safeguards?: Safeguards) {
     this.target = names.label;
     this.#names = names;
-    this.#sql = checkpointTableSql(names, safeguards);
-    this.openBatch = this.#sql.openBatch;
+    this.#statements = new TableStatements(names, safeguards);
+    this.openBatch = this.#statements.plain.openBatch;
   }
 
-  migrate(database: Database): Promise<void> {
-    return migrate(database, this.#names);
+  async migrate(database: Database): Promise<void> {
+    await migrate(database, this.#names);
+    this.#statements.lookAgain();
   }
 
-  maintain(database: Database, bounds: MaintenanceBounds): Promise<void> {
-    return maintainTombstones(database, this.#sql, bounds);
+  async maintain(database: Database, bounds: MaintenanceBounds): Promise<void> {
+    const sql = await database.withClient((client) => this.#statements.find(client));
+    await maintainTombstones(database, sql, bounds);
+    await forgetDetached(database, this.#names);
+    await makePartitions(database, this.#names);
   }
 
   check(body: Buffer): void {
@@ -75,15 +77,16 @@ export class CheckpointSink implements Sink {
     total: number,
   ): Promise<BatchOutcome> {
     const staged = rounds.flat();
-    await copyRecords(client, this.#sql.copy, bytes, staged);
+    const sql = await this.#statements.find(client);
+    await copyRecords(client, sql.copy, bytes, staged);
     let committed = 0;
     for (const round of rounds.keys()) {
-      const result = await client.query(this.#sql.merge, [round]);
+      const result = await client.query(sql.merge, [round]);
       committed += result.rowCount ?? 0;
     }
     let deleted = 0;
     if (committed < staged.length) {
-      const [row] = await queryRows(client, this.#sql.countTombstoned);
+      const [row] = await queryRows(client, sql.countTombstoned);
       deleted = Number(row?.count);
     }
     return { committed, deleted, superseded: total - committed - deleted };
@@ -91,7 +94,8 @@ export class CheckpointSink implements Sink {
 
   async #lastLook(client: PgClient): Promise<number> {
     // Two statements, so two results: the lock comes before the snapshot that the look is taken with.
-    const [, removed] = (await client.query(this.#sql.lastLook)) as unknown as QueryResult[];
+    const { lastLook } = await this.#statements.find(client);
+    const [, removed] = (await client.query(lastLook)) as unknown as QueryResult[];
     return removed?.rowCount ?? 0;
   }
 }

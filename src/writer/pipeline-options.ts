@@ -1,6 +1,7 @@
 import type { Telemetry } from 'bullmq';
 import type { Logger } from '../logger.js';
 import type { PostgresOption } from '../postgres/database.js';
+import type { Period } from '../postgres/identifiers.js';
 import type { RedisOption } from '../redis/connection.js';
 
 /** Where a pipeline runs: the same for its producers and its writers. */
@@ -17,6 +18,8 @@ export interface PipelineOptions {
   schema?: string;
   /** Default `checkpoints`. */
   table?: string;
+  /** Partitions the checkpoint table by `timestamp` where it is created here. Default: a plain table. One that is there stays as it is. */
+  partitionBy?: Period | undefined;
   /** Default: silent. */
   logger?: Logger;
   /**
@@ -28,6 +31,6 @@ export interface PipelineOptions {
 
 /** The part of the options that says where. */
 export function pipelineOf(options: PipelineOptions): PipelineOptions {
-  const { redis, postgres, queue, prefix, schema, table, logger, telemetry } = options;
-  return { redis, postgres, queue, prefix, schema, table, logger, telemetry };
+  const { redis, postgres, queue, prefix, schema, table, partitionBy, logger, telemetry } = options;
+  return { redis, postgres, queue, prefix, schema, table, partitionBy, logger, telemetry };
 }

@@ -32,6 +32,21 @@ test('init creates the tables, again and six times at once', async () => {
   expect((await runCli(['init'], env)).stdout).toContain(`schema version ${SCHEMA_VERSION}`);
 });
 
+test('init --partition-by makes a partitioned table, and refuses one that is there and is not', async () => {
+  const partition = (...args: string[]) => runCli(['init', '--json', '--partition-by', ...args], env);
+  const made = await partition('month', '--partitions-from', '2020-01-15');
+  expect(made).toMatchObject({ code: 0, stderr: '' });
+  expect(JSON.parse(made.stdout).partitions).toContain('checkpoints_p202001');
+  expect(await partition('year')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('--partition-by'),
+  });
+  const plain = { ...env, CKPT_TABLE: 'plain' };
+  expect(await runCli(['init'], plain)).toMatchObject({ code: 0 });
+  const refused = await runCli(['init', '--partition-by', 'month'], plain);
+  expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('is not partitioned') });
+});
+
 test('what is saved from JSON lines is committed by a worker and can be loaded, listed, deleted and cleared', async () => {
   const worker = startCli(['worker'], env);
   await logged(worker, 'writer started');

@@ -17,6 +17,7 @@ async function openLoad({ role = '' } = {}) {
   if (role) {
     await execute(place.postgres, `CREATE ROLE ${role} LOGIN PASSWORD '${role}'`);
     await execute(place.postgres, `GRANT ALL ON SCHEMA ${place.schema} TO ${role}`);
+    await execute(place.postgres, `GRANT ALL ON ALL TABLES IN SCHEMA ${place.schema} TO ${role}`);
     url.username = url.password = role;
   }
   const store = testStore(place);

@@ -48,7 +48,7 @@ export class DisturbedPool implements PgPool {
     if (typeof first !== 'string') return run(...args);
     if (first.startsWith('BEGIN')) return run(...args).then((result) => this.#dawdle().then(() => result));
     if (first === 'COMMIT') return this.#commit(run);
-    if (first.trimStart().startsWith('INSERT')) {
+    if (/^\s*(INSERT|WITH decided)/.test(first)) {
       return this.#dawdle().then(() => run(this.disturbance.merge?.(first) ?? first, ...rest));
     }
     return run(...args);

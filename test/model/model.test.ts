@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
 import { tableNames } from '../../src/postgres/identifiers.js';
 import { SAFEGUARDS, type Safeguards } from '../../src/postgres/safeguards.js';
 import { CheckpointSink } from '../../src/writer/checkpoint-sink.js';
@@ -7,8 +7,9 @@ import { check, reportOf } from './check.js';
 import type { Producer } from './producer.js';
 import { type Sabotage, startProducers, World } from './world.js';
 
+const partitionBy = inject('partitionBy');
 /** `npm run soak` runs more. */
-const SEQUENCES = 300;
+const SEQUENCES = partitionBy ? 120 : 300;
 const TIMEOUT_MS = 180_000;
 /** Broken writers have been found out after 1 to 60. */
 const SEQUENCES_TO_FIND = 300;
@@ -22,7 +23,7 @@ afterAll(async () => {
 });
 
 async function openWorld(sabotage?: Sabotage): Promise<World> {
-  const world = await World.open(services(), producers, sabotage);
+  const world = await World.open(services(), producers, { ...sabotage, partitionBy });
   onTestFinished(() => world.close());
   return world;
 }

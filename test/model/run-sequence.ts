@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { monthsOn } from '../months.js';
 import type { Answer, Content, Failure, History, Operation, Read, Removal, Save } from './history.js';
 import { ProducerError } from './producer.js';
 import type { Command } from './producer-process.js';
@@ -98,7 +99,7 @@ class Running {
       id: this.#prefix + id,
       executionId: this.#prefix + HOME[id],
       version,
-      timestamp: Date.UTC(2026, 0, 1, 0, 0, at),
+      timestamp: monthsOn(2 + at).getTime(),
     };
     const padding = large ? MAX_QUEUED_BYTES : 0;
     if (large) this.#direct.add(content.token);

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import cliProgress from 'cli-progress';
+import { PERIODS, type Period } from '../../src/postgres/identifiers.js';
 import { startLocalServices } from '../../src/services/local-services.js';
 import { check, reportOf } from './check.js';
 import { startProducers, World } from './world.js';
@@ -9,6 +10,7 @@ const USAGE = `npm run soak -- [options]
   --runs N     sequences (default 20000)
   --seed N     of the sequences (default: another one each time)
   --path P     together with --seed: begin at the counterexample of an earlier run
+  --partition-by P   on a partitioned table: month or day
   --help
 
 DATABASE_URL and REDIS_URL name the servers; where one is missing, a server is started for the time of the run.`;
@@ -24,11 +26,15 @@ interface SoakOptions {
   readonly runs: number;
   readonly seed: number;
   readonly path: string | undefined;
+  readonly partitionBy: Period | undefined;
 }
 
 /** Undefined if help was asked for. @throws UsageError */
 function readOptions(args: string[]): SoakOptions | undefined {
-  const { help, runs, seed, path } = parse(args);
+  const { help, runs, seed, path, 'partition-by': period } = parse(args);
+  const partitionBy = PERIODS.find((one) => one === period);
+  if (period !== undefined && !partitionBy)
+    throw new UsageError(`--partition-by: must be ${PERIODS.join(' or ')}`);
   if (help) return undefined;
   if (path !== undefined && seed === undefined)
     throw new UsageError('--path: needs the --seed it belongs to');
@@ -37,6 +43,7 @@ function readOptions(args: string[]): SoakOptions | undefined {
     runs: wholeNumber('--runs', runs ?? String(DEFAULT_RUNS), 1),
     seed: wholeNumber('--seed', seed ?? String((Math.random() * 2 ** 31) | 0), -(2 ** 31)),
     path,
+    partitionBy,
   };
 }
 
@@ -50,6 +57,7 @@ function parse(args: string[]) {
         runs: { type: 'string' },
         seed: { type: 'string' },
         path: { type: 'string' },
+        'partition-by': { type: 'string' },
         help: { type: 'boolean' },
       },
     }).values;
@@ -90,13 +98,13 @@ function progressOf(runs: number): { ran(): void; stop(): void } {
   return { ran, stop: () => {} };
 }
 
-async function soak({ runs, seed, path }: SoakOptions, signal: AbortSignal): Promise<void> {
+async function soak({ runs, seed, path, partitionBy }: SoakOptions, signal: AbortSignal): Promise<void> {
   const began = performance.now();
   const services = await startLocalServices({ onProgress: (message) => console.error(message), signal });
   const producers = startProducers();
   let world: World | undefined;
   try {
-    world = await World.open(services, producers);
+    world = await World.open(services, producers, { partitionBy });
     console.error(`seed ${seed}`);
     const progress = progressOf(runs);
     let ran = 0;

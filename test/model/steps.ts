@@ -10,7 +10,7 @@ export type Step = { readonly wait: Wait; readonly pauseMs: number } & (
       readonly producer: number;
       readonly id: string;
       readonly version: number;
-      /** Seconds; orders the checkpoints of an execution. */
+      /** Months, two of them in partitions of their own if there are any; orders the checkpoints of an execution. */
       readonly at: number;
       /** Too large for the queue: written straight to PostgreSQL. */
       readonly large: boolean;

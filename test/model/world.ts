@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { CheckpointWriter, type CheckpointWriterOptions } from '../../src/index.js';
+import type { Period } from '../../src/postgres/identifiers.js';
 import { queueKeys } from '../../src/redis/queue-keys.js';
 import { Dice } from './dice.js';
 import { type Disturbance, DisturbedPool } from './disturbed-pool.js';
@@ -12,6 +13,10 @@ import { PRODUCERS } from './steps.js';
 export interface Services {
   readonly databaseUrl: string;
   readonly redisUrl: string;
+}
+
+export interface WorldOptions extends Sabotage {
+  readonly partitionBy?: Period | undefined;
 }
 
 /** What is done to the writers, to see that it is noticed. */
@@ -55,11 +60,11 @@ export class World {
   static async open(
     services: Services,
     producers: readonly Producer[],
-    sabotage: Sabotage = {},
+    options: WorldOptions = {},
   ): Promise<World> {
     const world = new World(services, producers);
     try {
-      await world.#open(sabotage);
+      await world.#open(options);
       return world;
     } catch (error) {
       await world.close();
@@ -91,9 +96,9 @@ export class World {
     await this.#pool.end();
   }
 
-  async #open({ sinks, merge }: Sabotage): Promise<void> {
+  async #open({ partitionBy, sinks, merge }: WorldOptions): Promise<void> {
     const { databaseUrl, redisUrl } = this.services;
-    const place = { schema: this.#schema, queue: this.#keys.queue };
+    const place = { schema: this.#schema, queue: this.#keys.queue, partitionBy };
     await Promise.all(
       this.producers.map((producer, index) =>
         producer.ask({

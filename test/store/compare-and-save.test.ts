@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeEach, describe, expect, inject, it, onTestFinished } from 'vitest';
 import { serializeCheckpoint } from '../../src/checkpoint.js';
 import { PostgresCheckpointStore, type QueuedCheckpointStore } from '../../src/index.js';
 import { Database } from '../../src/postgres/database.js';
@@ -35,8 +35,10 @@ function deliver(checkpoint: ReturnType<typeof newCheckpoint>, sequence: number)
 }
 
 async function moveClock(column: string, microseconds: number): Promise<void> {
-  const table = column === 'fence' ? 'checkpoints_tombstones' : 'checkpoints';
-  await place.pool.query(`UPDATE ${place.schema}.${table} SET ${column} = ${column} + $1`, [microseconds]);
+  const rows = inject('partitionBy') ? ['checkpoints', 'checkpoints_ids'] : ['checkpoints'];
+  for (const table of column === 'fence' ? ['checkpoints_tombstones'] : rows) {
+    await place.pool.query(`UPDATE ${place.schema}.${table} SET ${column} = ${column} + $1`, [microseconds]);
+  }
 }
 
 describe('a save with an expected version, beside queued saves', () => {

@@ -1,14 +1,18 @@
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { onTestFinished } from 'vitest';
+import { inject, onTestFinished } from 'vitest';
 import {
   CheckpointWriter,
   type CheckpointWriterOptions,
   QueuedCheckpointStore,
   type QueuedCheckpointStoreOptions,
 } from '../../src/index.js';
+import type { CheckpointTableSql } from '../../src/postgres/checkpoint-table.js';
+import { Database } from '../../src/postgres/database.js';
+import { tableNames } from '../../src/postgres/identifiers.js';
+import { migrate } from '../../src/postgres/schema.js';
+import { TableStatements } from '../../src/postgres/table-statements.js';
 import { DEFAULT_PREFIX, type QueueKeys, queueKeys } from '../../src/redis/queue-keys.js';
-
 import { services, testQueue, testSchema } from '../services.js';
 
 /** A schema and a queue that only one test uses, and the test's own look at both servers. */
@@ -28,6 +32,7 @@ export async function openPlace(servers: Partial<Pick<Place, 'redis' | 'postgres
   const { databaseUrl, redisUrl } = services();
   const { postgres = databaseUrl, redis = redisUrl } = servers;
   const { schema, drop } = await testSchema(postgres);
+  if (inject('partitionBy')) await createPartitioned(postgres, schema);
   const keys = queueKeys({ queue: testQueue(), prefix: DEFAULT_PREFIX });
   const client = new Redis(redis);
   const pool = new pg.Pool({ connectionString: postgres });
@@ -42,6 +47,26 @@ export async function openPlace(servers: Partial<Pick<Place, 'redis' | 'postgres
     await drop();
   };
   return { redis, postgres, schema, queue: keys.queue, keys, client, pool, remove };
+}
+
+/** Whoever comes to the table later finds out by himself that it is partitioned. */
+async function createPartitioned(postgres: string, schema: string): Promise<void> {
+  const database = new Database(postgres);
+  try {
+    await migrate(database, tableNames({ schema, partitionBy: inject('partitionBy') }));
+  } finally {
+    await database.close();
+  }
+}
+
+/** The statements for the table of a place, as it is. */
+export async function statementsOf({ pool, schema }: Place): Promise<CheckpointTableSql> {
+  const client = await pool.connect();
+  try {
+    return await new TableStatements(tableNames({ schema })).find(client);
+  } finally {
+    client.release();
+  }
 }
 
 /** A place that goes with the test. */

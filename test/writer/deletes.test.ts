@@ -2,7 +2,6 @@ import pg from 'pg';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { serializeCheckpoint } from '../../src/checkpoint.js';
 import { PostgresCheckpointStore, QueuedCheckpointStore } from '../../src/index.js';
-import { checkpointTableSql } from '../../src/postgres/checkpoint-table.js';
 import { Database } from '../../src/postgres/database.js';
 import { tableNames } from '../../src/postgres/identifiers.js';
 import { BatchWriter } from '../../src/writer/batch-writer.js';
@@ -10,7 +9,7 @@ import { CheckpointRow } from '../../src/writer/checkpoint-row.js';
 import { CheckpointSink } from '../../src/writer/checkpoint-sink.js';
 import type { WriteRecord } from '../../src/writer/sink.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
-import { type Place, startWriter, testPlace, testStore } from '../store/place.js';
+import { type Place, startWriter, statementsOf, testPlace, testStore } from '../store/place.js';
 import { HeldCommits } from './held-commit.js';
 
 const NOT_FOUND = { code: 'CHECKPOINT_NOT_FOUND' };
@@ -59,7 +58,7 @@ describe.each(['delete', 'clear'] as const)('%s while a batch stands before its 
   });
 
   it('waits for no batch that has its last look before it, and that batch commits nothing of it', async () => {
-    const { lastLook } = checkpointTableSql(tableNames({ schema: place.schema }));
+    const { lastLook } = await statementsOf(place);
     const held = new HeldCommits({ connectionString: place.postgres }, lastLook);
     const writer = await startWriter(place, { postgres: held });
     const store = testStore(place);

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { serializeCheckpoint } from '../../src/checkpoint.js';
 import { CheckpointRow } from '../../src/writer/checkpoint-row.js';
 import type { WriteRecord } from '../../src/writer/sink.js';
+import { monthsOn } from '../months.js';
 
 /** One save on its way, small enough to reason about. */
 export interface Save {
@@ -12,8 +13,10 @@ export interface Save {
 }
 
 export function recordOf({ id, executionId, version, sequence }: Save): WriteRecord {
+  const timestamp = monthsOn(2 + (sequence % 3));
+  const state = { version, sequence };
   const row = new CheckpointRow(
-    serializeCheckpoint({ id, executionId, nodeName: '', state: { version, sequence }, version }),
+    serializeCheckpoint({ id, executionId, nodeName: '', state, version, timestamp }),
   );
   return { sequence, body: row.toBuffer() };
 }

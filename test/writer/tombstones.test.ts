@@ -1,14 +1,13 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { serializeCheckpoint } from '../../src/checkpoint.js';
 import type { QueuedCheckpointStore } from '../../src/index.js';
-import { checkpointTableSql } from '../../src/postgres/checkpoint-table.js';
 import { Database } from '../../src/postgres/database.js';
 import { tableNames } from '../../src/postgres/identifiers.js';
 import { BatchWriter } from '../../src/writer/batch-writer.js';
 import { CheckpointRow } from '../../src/writer/checkpoint-row.js';
 import { CheckpointSink } from '../../src/writer/checkpoint-sink.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
-import { type Place, testPlace, testStore } from '../store/place.js';
+import { type Place, statementsOf, testPlace, testStore } from '../store/place.js';
 
 let place: Place;
 let store: QueuedCheckpointStore;
@@ -78,11 +77,7 @@ describe('a delete whose process died when it had left its tombstone', () => {
     const body = new CheckpointRow(serializeCheckpoint(doomed)).toBuffer();
     await writer.write([{ sink, records: [{ sequence: 7, body }] }]);
     const key = scope === 'checkpoint' ? doomed.id : doomed.executionId;
-    await database.query(checkpointTableSql(tableNames({ schema: place.schema })).bury, [
-      [scope],
-      [key],
-      [9],
-    ]);
+    await database.query((await statementsOf(place)).bury, [[scope], [key], [9]]);
     await writer.write([{ sink, records: [{ sequence: 8, body }] }]);
 
     const rows = () => database.query(`SELECT 1 FROM ${place.schema}.checkpoints`);
@@ -110,7 +105,7 @@ describe('a save with a lower version that is made while a delete is under way',
         },
       ]);
     await write(7, doomed);
-    const { bury, removeBuried } = checkpointTableSql(tableNames({ schema: place.schema }));
+    const { bury, removeBuried } = await statementsOf(place);
     await database.query(bury, [['execution'], [doomed.executionId], [8]]);
     await write(9, { ...doomed, version: 1, state: 'after' });
     await database.query(removeBuried.execution, [[doomed.executionId], [8]]);
@@ -121,7 +116,7 @@ describe('a save with a lower version that is made while a delete is under way',
     const checkpoint = newCheckpoint({ version: 1 });
     const { executionId } = checkpoint;
     const receipt = await store.save(checkpoint);
-    await database.query(checkpointTableSql(tableNames({ schema: place.schema })).bury, [
+    await database.query((await statementsOf(place)).bury, [
       ['execution'],
       [executionId],
       [receipt.sequence - 1],
