@@ -30,7 +30,8 @@ it('workers that are suspended under load for longer than their locks hold, in t
 }, async () => {
   const { place, store, oracle } = await openStore();
   const workers = await Promise.all([1, 2].map(() => startWorkerProcess(place, COME_BACK)));
-  const load = Load.start(store, oracle, { executions: 5 });
+  // Enough for as long as locks take to expire.
+  const load = Load.start(store, oracle, { executions: 5, maxSaves: 200_000 });
   for (const worker of workers) {
     await load.more(200);
     worker.kill('SIGSTOP');
