@@ -49,7 +49,11 @@ describe('finds out writers', { timeout: TIMEOUT_MS }, () => {
 
   it.each([
     // What comes back may also take the place of what was saved after the delete.
-    ['that do not look at the tombstones', without('guard'), /is not deleted|which is deleted|is gone|SAVE_LOST/],
+    [
+      'that do not look at the tombstones',
+      without('guard'),
+      /is not deleted|which is deleted|is gone|SAVE_LOST/,
+    ],
     ['that hold no lock while a batch is open', without('gate'), /is not deleted|which is deleted/],
     [
       'whose merge ignores versions',
