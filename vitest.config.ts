@@ -5,6 +5,7 @@ const ON_BOTH_TABLES = [
   'test/contract/*.test.ts',
   'test/writer/{newest-wins,deletes,tombstones,gate,batches,fold}.test.ts',
   'test/store/{compare-and-save,oversize,round-trip}.test.ts',
+  'test/retention/{prune,late-arrivals}.test.ts',
   'test/model/model.test.ts',
   'test/faults/{postgres-outages,worker-kills,redelivered,suspended-workers}.test.ts',
 ];

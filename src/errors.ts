@@ -90,8 +90,12 @@ export class BackpressureError extends CheckpointQueueError {
 
 /** Redis did not take the save within `enqueueTimeoutMs`. It was not acknowledged; it may still arrive, once, unharmful. */
 export class QueueUnavailableError extends CheckpointQueueError {
-  constructor(message: string, options?: { cause?: unknown }) {
-    super('QUEUE_UNAVAILABLE', message, options);
+  /** Redis did answer, and refused: it has no memory left, say, or only reads. */
+  readonly refused: boolean;
+
+  constructor(message: string, { cause, refused = false }: { cause?: unknown; refused?: boolean } = {}) {
+    super('QUEUE_UNAVAILABLE', message, cause === undefined ? undefined : { cause });
+    this.refused = refused;
   }
 }
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { loadConfig, redactUrl, SETTINGS, withServices } from '../src/config.js';
+import { loadConfig, redactUrl, withServices } from '../src/config.js';
 import { InvalidConfigError } from '../src/errors.js';
+import { SETTINGS } from '../src/settings.js';
 
 test('an empty environment gives the defaults, frozen', () => {
   const config = loadConfig({});

@@ -37,7 +37,9 @@ export async function migrateFamily(database: Database, family: TableFamily): Pr
   const apply = () =>
     database.withTransaction(
       async (client) => {
+        // The turn of another replica may take long: it may build an index. Only locks of tables are given up.
         await client.query('SELECT pg_advisory_xact_lock($1, $2)', [ADVISORY_LOCK_CLASS, MIGRATION_LOCK]);
+        await client.query(`SET LOCAL lock_timeout = '${LOCK_LIMIT_MS}ms'`);
         await family.check(client);
         if (!(await exists(client, 'to_regnamespace', family.quotedSchema))) {
           // Not simply IF NOT EXISTS: that needs the right to create schemas even where the schema is there.
@@ -56,7 +58,7 @@ export async function migrateFamily(database: Database, family: TableFamily): Pr
           ]);
         }
       },
-      { setup: `SET LOCAL client_min_messages = warning; SET LOCAL lock_timeout = '${LOCK_LIMIT_MS}ms'` },
+      { setup: 'SET LOCAL client_min_messages = warning' },
     );
   for (let attempt = 1; ; attempt++) {
     try {

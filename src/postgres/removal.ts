@@ -124,8 +124,8 @@ export async function maintainTombstones(
 const DEADLOCK = '40P01';
 const MAX_ATTEMPTS = 5;
 
-/** Other programs may lock rows in an order of their own. */
-async function retryingDeadlocks<T>(work: () => Promise<T>): Promise<T> {
+/** Runs what may be run again, where others lock rows in an order of their own. */
+export async function retryingDeadlocks<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await work();

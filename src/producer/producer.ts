@@ -101,7 +101,7 @@ export class Producer {
       this.#unavailable = false;
       return sequence;
     } catch (error) {
-      if (error instanceof QueueUnavailableError) this.#giveUpConnection();
+      if (error instanceof QueueUnavailableError) this.#unavailableBy(error);
       throw error;
     }
   }
@@ -186,7 +186,7 @@ export class Producer {
     } catch (error) {
       for (const { reject } of chunk) reject(error);
       if (error instanceof QueueUnavailableError) {
-        this.#giveUpConnection();
+        this.#unavailableBy(error);
         // What gathered meanwhile would wait for the same Redis, one chunk after the other, beyond its deadlines.
         this.#gathering.rejectAll(error);
       }
@@ -252,9 +252,10 @@ export class Producer {
     }
   }
 
-  #giveUpConnection(): void {
+  #unavailableBy({ refused }: QueueUnavailableError): void {
     this.#unavailable = true;
-    this.#options.connection.reset();
+    // A connection that answers is none to give up, whatever it says.
+    if (!refused) this.#options.connection.reset();
   }
 
   /**

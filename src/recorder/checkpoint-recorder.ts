@@ -18,6 +18,7 @@ import {
 } from './recorder-options.js';
 import { parseState } from './state-schema.js';
 import { mergedState } from './state-update.js';
+import { type Taken, taken } from './taken.js';
 import { Turns } from './turns.js';
 
 /** Where to go on from. */
@@ -28,14 +29,6 @@ export interface Resumed<S> {
   readonly version: number;
   /** As it is stored. */
   readonly checkpoint: Checkpoint;
-}
-
-/** A state on its way into the store. Tried again, it is the same checkpoint. */
-interface Taken {
-  readonly id: string;
-  readonly nodeName: string;
-  readonly state: unknown;
-  readonly source: 'auto' | 'interval' | 'manual' | 'update';
 }
 
 const LATEST = { consistency: 'latest' } as const;
@@ -303,8 +296,4 @@ export class CheckpointRecorder<S = unknown> {
       process.emitWarning('onError of a CheckpointRecorder failed', 'CheckpointRecorderWarning'),
     );
   }
-}
-
-function taken(nodeName: string, state: unknown, source: Taken['source']): Taken {
-  return { id: randomUUID(), nodeName, state, source };
 }

@@ -162,5 +162,8 @@ export function redisErrorText(error: unknown): string {
 
 export function asQueueUnavailable(error: unknown, doing: string): QueueUnavailableError {
   if (error instanceof QueueUnavailableError) return error;
-  return new QueueUnavailableError(`Redis did not take it while ${doing}: ${redisErrorText(error)}`);
+  const refused = error instanceof Error && error.name === 'ReplyError';
+  return new QueueUnavailableError(`Redis did not take it while ${doing}: ${redisErrorText(error)}`, {
+    refused,
+  });
 }

@@ -1,9 +1,10 @@
-import { checkpointTableSql, timestampText } from '../postgres/checkpoint-table.js';
-import type { Database } from '../postgres/database.js';
+import { timestampText } from '../postgres/checkpoint-table.js';
+import type { Database, PgClient } from '../postgres/database.js';
 import { queryRows } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
-import { Removal } from '../postgres/removal.js';
+import { Removal, retryingDeadlocks } from '../postgres/removal.js';
 import { type DueRow, RetentionSql, type Statement } from '../postgres/retention.js';
+import { TableStatements } from '../postgres/table-statements.js';
 import type { LookAtPending } from '../redis/pending-floors.js';
 import {
   checkPruneOptions,
@@ -33,7 +34,7 @@ const BATCH_TIMEOUT_MS = 35_000;
  * what was saved within the last ten minutes leaves one.
  */
 export class Pruning {
-  readonly #removal: Removal;
+  readonly #statements: TableStatements;
 
   /** @param pending undefined where no queue writes the table */
   constructor(
@@ -41,7 +42,7 @@ export class Pruning {
     private readonly names: TableNames,
     private readonly pending?: LookAtPending,
   ) {
-    this.#removal = new Removal(database, checkpointTableSql(names));
+    this.#statements = new TableStatements(names);
   }
 
   /** @throws InvalidConfigError, DatabaseError, and what the look at Redis throws; what was removed until then stays removed */
@@ -136,21 +137,25 @@ export class Pruning {
   async #remove(sql: RetentionSql, old: readonly DueRow[], recent: readonly DueRow[]): Promise<number> {
     let removed = await this.#removeRows(sql, old);
     if (recent.length === 0) return removed;
-    const buried = await this.#removal.bury(
+    const removal = new Removal(
+      this.database,
+      await this.database.withClient((client) => this.#statements.find(client)),
+    );
+    const buried = await removal.bury(
       recent.map(({ id, sequence }) => ({ scope: 'checkpoint', key: id, fence: sequence })),
     );
     removed += await this.#removeRows(sql, recent);
-    await this.#removal.settle(buried);
+    await removal.settle(buried);
     return removed;
   }
 
   async #removeRows(sql: RetentionSql, rows: readonly DueRow[]): Promise<number> {
     if (rows.length === 0) return 0;
     const { text, values } = sql.remove(rows);
-    return this.database.withTransaction(async (client) => (await queryRows(client, text, values)).length, {
-      setup: BATCH_LIMITS,
-      timeoutMs: BATCH_TIMEOUT_MS,
-    });
+    const remove = async (client: PgClient) => (await queryRows(client, text, values)).length;
+    return retryingDeadlocks(() =>
+      this.database.withTransaction(remove, { setup: BATCH_LIMITS, timeoutMs: BATCH_TIMEOUT_MS }),
+    );
   }
 
   #query({ text, values }: Statement) {

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
-import { type Job, type Telemetry, UnrecoverableError, WaitingError } from 'bullmq';
+import type { Telemetry } from 'bullmq';
 import type { ChunkJob } from '../chunk.js';
-import { DatabaseError, InvalidChunkError, InvalidConfigError, MisroutedChunkError } from '../errors.js';
+import { DatabaseError, InvalidConfigError } from '../errors.js';
 import { type Logger, silentLogger } from '../logger.js';
 import { Database, type PoolUse } from '../postgres/database.js';
 import { type TableNames, tableNames } from '../postgres/identifiers.js';
@@ -18,13 +18,13 @@ import { BatchCommitter, type BatchEvent, type WriterStats } from './batch-commi
 import { Batcher } from './batcher.js';
 import { CheckpointSink } from './checkpoint-sink.js';
 import { writerChores } from './chores.js';
-import { type Chunk, ChunkReader, MissingPayloadError } from './chunk-reader.js';
+import { ChunkProcessor } from './chunk-processor.js';
+import { type Chunk, ChunkReader } from './chunk-reader.js';
 import { type BreakerState, CircuitBreaker } from './circuit-breaker.js';
 import { DeadLetterWriter } from './dead-letter-writer.js';
 import { JobCleanup } from './job-cleanup.js';
 import { Maintenance } from './maintenance.js';
-import { NotCommitted } from './persistent-commit.js';
-import { Quarantine, SUSPICIOUS_STALLS } from './quarantine.js';
+import { Quarantine } from './quarantine.js';
 import type { Sink } from './sink.js';
 import type { WriterEvents, WriterState } from './writer-events.js';
 import { type CheckpointWriterOptions, type WriterSettings, writerSettings } from './writer-options.js';
@@ -59,16 +59,13 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
   readonly #committer: BatchCommitter;
   readonly #batcher: Batcher<Chunk, void>;
   readonly #breaker = new CircuitBreaker((state) => this.#breakerChanged(state));
-  readonly #quarantine: Quarantine;
-  readonly #reader: ChunkReader;
+  readonly #processor: ChunkProcessor;
   readonly #deadLetters: DeadLetterQueue;
   readonly #cleanup: JobCleanup;
   readonly #maintenance: Maintenance;
   readonly #registry: WorkerRegistry;
   readonly #clock: RedisClock;
   readonly #retention: RetentionSchedule | undefined;
-  /** Committed jobs that BullMQ is removing, with the executions whose marks go afterwards. */
-  readonly #finishing = new WeakMap<object, readonly string[]>();
   readonly #giveUp = new AbortController();
   readonly #onWorkerError: (error: unknown) => void;
   #worker: AbandonableWorker<ChunkJob, void> | undefined;
@@ -94,7 +91,6 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
     const onError = throttledErrorLog(this.#logger, 'finished jobs could not be cleaned up');
     this.#cleanup = new JobCleanup(client, this.#keys, onError);
     this.#deadLetters = new DeadLetterQueue(client, this.#keys, onError);
-    this.#reader = new ChunkReader(client, this.#keys, this.#sinks);
     this.#clock = new RedisClock(client);
     const { signal } = this.#giveUp;
     this.#committer = new BatchCommitter({
@@ -108,7 +104,6 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
       onRetry: (failure) => this.#tell(() => this.emit('retry', failure)),
       nowUs: () => this.#clock.nowUs(),
     });
-    this.#quarantine = new Quarantine(client, this.#keys, this.#committer, this.#logger);
     const chores = writerChores({
       queue: () => this.#worker,
       client,
@@ -142,6 +137,13 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
       maxItems: concurrency,
       commit: (chunks) => this.#committer.commit(chunks),
     });
+    this.#processor = new ChunkProcessor({
+      reader: new ChunkReader(client, this.#keys, this.#sinks),
+      batcher: this.#batcher,
+      quarantine: new Quarantine(client, this.#keys, this.#committer, this.#logger),
+      cleanup: this.#cleanup,
+      logger: this.#logger,
+    });
   }
 
   /** Whether this replica can write. */
@@ -171,18 +173,22 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
   async start(): Promise<void> {
     if (this.#worker || this.#closing) throw new InvalidConfigError('start', 'may be called once');
     const { lockDurationMs, concurrency } = this.#settings;
-    this.#worker = new AbandonableWorker(this.#keys.queue, (job, token) => this.#process(job, token), {
-      connection: this.#connection.client,
-      prefix: this.#keys.prefix,
-      concurrency,
-      maxStalledCount: MAX_STALLED_COUNT,
-      lockDuration: lockDurationMs,
-      stalledInterval: Math.round(lockDurationMs / STALLED_LOOKS),
-      autorun: false,
-      ...(this.#telemetry && { telemetry: this.#telemetry }),
-    });
+    this.#worker = new AbandonableWorker(
+      this.#keys.queue,
+      (job, token) => this.#processor.process(job, token),
+      {
+        connection: this.#connection.client,
+        prefix: this.#keys.prefix,
+        concurrency,
+        maxStalledCount: MAX_STALLED_COUNT,
+        lockDuration: lockDurationMs,
+        stalledInterval: Math.round(lockDurationMs / STALLED_LOOKS),
+        autorun: false,
+        ...(this.#telemetry && { telemetry: this.#telemetry }),
+      },
+    );
     this.#worker.on('error', this.#onWorkerError);
-    this.#worker.on('completed', (job) => this.#finished(job));
+    this.#worker.on('completed', (job) => this.#processor.finished(job));
     try {
       await this.#committer.migrate();
     } catch (error) {
@@ -252,39 +258,6 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
     const { state: breaker, since: breakerSince, failure, sqlState } = this.#breaker.state;
     const report = this.#registry.report({ breaker, breakerSince, failure, sqlState });
     await Promise.all([report, this.#clock.adjust()]);
-  }
-
-  async #process(job: Job<ChunkJob, void>, token: string | undefined): Promise<void> {
-    let chunk: Chunk;
-    try {
-      chunk = await this.#reader.read(job);
-    } catch (error) {
-      if (error instanceof MisroutedChunkError) {
-        // Thrown on, BullMQ gives it to the next worker after a while: somebody has to start the right one.
-        this.#logger.error({ jobId: job.id, reason: error.message }, 'job is for another worker');
-      }
-      if (!(error instanceof InvalidChunkError)) throw error;
-      // A producer that adds a job again, because the reply was lost, puts a missing payload back in a moment.
-      if (error instanceof MissingPayloadError && job.attemptsMade === 0) throw error;
-      this.#logger.error({ jobId: job.id, reason: error.message }, 'job is kept among the failed ones');
-      throw new UnrecoverableError(error.message);
-    }
-    try {
-      if (job.stalledCounter < SUSPICIOUS_STALLS) await this.#batcher.add(chunk);
-      else await this.#quarantine.write(job.id as string, chunk);
-    } catch (error) {
-      if (!(error instanceof NotCommitted)) throw error;
-      await job.moveToWait(token);
-      throw new WaitingError();
-    }
-    // Cleaned up only when BullMQ has removed the job, which it does next.
-    this.#finishing.set(job, chunk.executions);
-  }
-
-  #finished(job: Job<ChunkJob, void>): void {
-    const executions = this.#finishing.get(job);
-    if (!executions) return;
-    this.#cleanup.add(job.id as string, executions);
   }
 
   #committed(event: BatchEvent): void {

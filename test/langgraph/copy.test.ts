@@ -1,30 +1,21 @@
 import { Command } from '@langchain/langgraph';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CheckpointWriter } from '../../src/index.js';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { QueuedPostgresSaver } from '../../src/langgraph/index.js';
-import { openPlace, type Place } from '../store/place.js';
+import type { Place } from '../store/place.js';
 import { GraphAgent } from './graph-agent.js';
-import { graphWriterOptions } from './graph-writer.js';
 import { graphsOn } from './graphs.js';
-import { openSaver, rowsOf, tuplesOf } from './place.js';
+import { rowsOf, tuplesOf } from './place.js';
 import { checkpointOf, putRichThread } from './rich-thread.js';
 import { fork, onThread } from './scenarios.js';
+import { sharedSaver } from './shared-saver.js';
 
 const INVALID = { name: 'InvalidCheckpointError', code: 'INVALID_CHECKPOINT' };
 
+const shared = sharedSaver();
 let place: Place;
 let saver: QueuedPostgresSaver;
-let writer: CheckpointWriter;
-beforeAll(async () => {
-  place = await openPlace();
-  saver = openSaver(place);
-  writer = new CheckpointWriter(graphWriterOptions(place));
-  await writer.start();
-});
-afterAll(async () => {
-  await saver?.end();
-  await writer?.close();
-  await place?.remove();
+beforeAll(() => {
+  ({ place, saver } = shared());
 });
 
 /** All that is told of a thread, with its id as that of the other. */

@@ -7,6 +7,7 @@ import { Removal } from '../../src/postgres/removal.js';
 import { BatchWriter } from '../../src/writer/batch-writer.js';
 import type { BatchOutcome } from '../../src/writer/sink.js';
 import { openPlace, type Place } from '../store/place.js';
+import { deliveriesOf } from '../writer/deliveries.js';
 import { Model, type Operation, recordOf, type Stored } from './graph-records.js';
 
 const THREADS = ['x', 'y'];
@@ -98,29 +99,9 @@ function operations(): fc.Arbitrary<Operation[]> {
   });
 }
 
-/** Operations in an order of their own, some of them delivered again, split into batches. */
-function deliveries(): fc.Arbitrary<Operation[][]> {
-  return operations().chain((given) => {
-    const all = fc.shuffledSubarray(given, { minLength: given.length });
-    const again = fc.shuffledSubarray(given);
-    const cuts = fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 6 });
-    return fc.tuple(all, again, cuts).map(([first, second, sizes]) => split([...first, ...second], sizes));
-  });
-}
-
-function split(list: readonly Operation[], sizes: readonly number[]): Operation[][] {
-  const batches: Operation[][] = [];
-  for (let from = 0; from < list.length; ) {
-    const size = sizes[batches.length % sizes.length] as number;
-    batches.push(list.slice(from, from + size));
-    from += size;
-  }
-  return batches;
-}
-
 describe('whatever the order of delivery', () => {
   it('a checkpoint and the marks of a task are the newest, ordinary writes the oldest, blobs the first that came', async () => {
-    const rules = fc.asyncProperty(deliveries(), async (batches) => {
+    const rules = fc.asyncProperty(deliveriesOf(operations(), 6), async (batches) => {
       const run = new Run();
       for (const batch of batches) {
         run.model.write(batch);
@@ -132,7 +113,7 @@ describe('whatever the order of delivery', () => {
   });
 
   it('concurrent batches leave the same, but for blobs, which are of any of them; and none deadlocks', async () => {
-    const rules = fc.asyncProperty(deliveries(), async (batches) => {
+    const rules = fc.asyncProperty(deliveriesOf(operations(), 6), async (batches) => {
       const run = new Run();
       for (const batch of batches) run.model.write(batch);
       await Promise.all(batches.map((batch) => run.write(batch)));
@@ -163,7 +144,7 @@ describe('whatever the order of delivery', () => {
       at: fc.nat(),
     });
     const deletions = fc.array(deletion, { minLength: 1, maxLength: 4 });
-    const rules = fc.asyncProperty(deliveries(), deletions, async (batches, placed) => {
+    const rules = fc.asyncProperty(deliveriesOf(operations(), 6), deletions, async (batches, placed) => {
       const run = new Run();
       const steps: Array<Operation[] | (typeof placed)[number]> = [...batches];
       for (const step of placed) steps.splice(step.at % (steps.length + 1), 0, step);

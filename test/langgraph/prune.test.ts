@@ -1,29 +1,21 @@
 import type { RunnableConfig } from '@langchain/core/runnables';
 import { Command } from '@langchain/langgraph';
 import { type BaseCheckpointSaver, TASKS } from '@langchain/langgraph-checkpoint';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CheckpointWriter } from '../../src/index.js';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { QueuedPostgresSaver } from '../../src/langgraph/index.js';
-import { openPlace, type Place, testPlace } from '../store/place.js';
-import { graphWriterOptions, startGraphWriter } from './graph-writer.js';
+import { type Place, testPlace } from '../store/place.js';
+import { startGraphWriter } from './graph-writer.js';
 import { graphsOn, SNAPSHOT_FREQUENCY } from './graphs.js';
-import { openSaver, rowsOf, testSaver, tuplesOf } from './place.js';
+import { rowsOf, testSaver, tuplesOf } from './place.js';
 import { checkpointOf } from './rich-thread.js';
 import { onThread } from './scenarios.js';
+import { sharedSaver } from './shared-saver.js';
 
+const shared = sharedSaver();
 let place: Place;
 let saver: QueuedPostgresSaver;
-let writer: CheckpointWriter;
-beforeAll(async () => {
-  place = await openPlace();
-  saver = openSaver(place);
-  writer = new CheckpointWriter(graphWriterOptions(place));
-  await writer.start();
-});
-afterAll(async () => {
-  await saver?.end();
-  await writer?.close();
-  await place?.remove();
+beforeAll(() => {
+  ({ place, saver } = shared());
 });
 
 interface Tuple {

@@ -1,28 +1,20 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CheckpointWriter, InvalidCheckpointError } from '../../src/index.js';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { InvalidCheckpointError } from '../../src/index.js';
 import type { QueuedPostgresSaver } from '../../src/langgraph/index.js';
-import { openPlace, type Place } from '../store/place.js';
-import { graphWriterOptions } from './graph-writer.js';
-import { openSaver, rowsOf, tuplesOf } from './place.js';
+import type { Place } from '../store/place.js';
+import { rowsOf, tuplesOf } from './place.js';
 import { checkpointOf } from './rich-thread.js';
 import { onThread } from './scenarios.js';
+import { sharedSaver } from './shared-saver.js';
 
 const METADATA = { source: 'loop', step: 0, parents: {} } as const;
 const CHECKPOINT = checkpointOf(0, {}, {});
 
+const shared = sharedSaver();
 let place: Place;
 let saver: QueuedPostgresSaver;
-let writer: CheckpointWriter;
-beforeAll(async () => {
-  place = await openPlace();
-  saver = openSaver(place);
-  writer = new CheckpointWriter(graphWriterOptions(place));
-  await writer.start();
-});
-afterAll(async () => {
-  await saver?.end();
-  await writer?.close();
-  await place?.remove();
+beforeAll(() => {
+  ({ place, saver } = shared());
 });
 
 function put(configurable: Record<string, unknown>, values: Record<string, unknown> = {}): Promise<unknown> {

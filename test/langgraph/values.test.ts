@@ -1,28 +1,20 @@
 import type { PendingWrite, SerializerProtocol } from '@langchain/langgraph-checkpoint';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CheckpointWriter } from '../../src/index.js';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { QueuedPostgresSaver } from '../../src/langgraph/index.js';
-import { openPlace, type Place, testPlace } from '../store/place.js';
-import { graphWriterOptions, startGraphWriter } from './graph-writer.js';
-import { openSaver, testSaver, tuplesOf } from './place.js';
+import { type Place, testPlace } from '../store/place.js';
+import { startGraphWriter } from './graph-writer.js';
+import { testSaver, tuplesOf } from './place.js';
 import { checkpointOf } from './rich-thread.js';
 import { onThread } from './scenarios.js';
+import { sharedSaver } from './shared-saver.js';
 
 const METADATA = { source: 'loop', step: 0, parents: {} } as const;
 
+const shared = sharedSaver();
 let place: Place;
 let saver: QueuedPostgresSaver;
-let writer: CheckpointWriter;
-beforeAll(async () => {
-  place = await openPlace();
-  saver = openSaver(place);
-  writer = new CheckpointWriter(graphWriterOptions(place));
-  await writer.start();
-});
-afterAll(async () => {
-  await saver?.end();
-  await writer?.close();
-  await place?.remove();
+beforeAll(() => {
+  ({ place, saver } = shared());
 });
 
 /** What JSONB and UTF-8 cannot hold, and what resembles how it is stored instead. */

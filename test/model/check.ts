@@ -11,6 +11,8 @@ export interface CheckOptions {
   readonly path?: string;
   /** Do not look for a shorter counterexample. */
   readonly endOnFailure?: boolean;
+  /** Only complaints like this count. Default: all. */
+  readonly like?: RegExp;
   readonly onRun?: () => void;
   /** Runs no more when it is aborted. */
   readonly signal?: AbortSignal;
@@ -32,16 +34,15 @@ const SHRINKING_MS = 60_000;
 
 /** Runs sequences until one breaks a promise, and shortens that one. @returns it, or undefined if all went well */
 export async function check(world: World, options: CheckOptions): Promise<Counterexample | undefined> {
-  const { runs, seed, path, endOnFailure, onRun, signal } = options;
+  const { runs, seed, path, endOnFailure, like, onRun, signal } = options;
   let tries = path === undefined ? 1 : TRIES_IN_SHRINKING;
   let complaints: string[] = [];
   let deadline = Number.POSITIVE_INFINITY;
   const keepsPromises = fc.asyncProperty(sequences, async (sequence: Sequence) => {
     if (signal?.aborted || Date.now() > deadline) return true;
     for (let attempt = 0; attempt < tries; attempt++) {
-      const found = complaintsAbout(
-        await runSequence(world, { ...sequence, delays: sequence.delays + attempt }),
-      );
+      const run = await runSequence(world, { ...sequence, delays: sequence.delays + attempt });
+      const found = complaintsAbout(run).filter((complaint) => !like || like.test(complaint));
       if (found.length === 0) continue;
       tries = TRIES_IN_SHRINKING;
       deadline = Math.min(deadline, Date.now() + SHRINKING_MS);

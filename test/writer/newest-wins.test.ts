@@ -8,6 +8,7 @@ import { BatchWriter } from '../../src/writer/batch-writer.js';
 import { CheckpointSink } from '../../src/writer/checkpoint-sink.js';
 import type { BatchOutcome } from '../../src/writer/sink.js';
 import { openPlace, type Place } from '../store/place.js';
+import { deliveriesOf } from './deliveries.js';
 import { EXECUTIONS, homeOf, IDS, MAX_SEQUENCE, Model, recordOf, type Save, saves } from './records.js';
 
 let place: Place;
@@ -63,24 +64,8 @@ class Run {
   }
 }
 
-/** Saves in an order of their own, some of them delivered again, split into batches. */
 function deliveries(options?: { moving: boolean }): fc.Arbitrary<Save[][]> {
-  return saves(options).chain((given) => {
-    const all = fc.shuffledSubarray(given, { minLength: given.length });
-    const again = fc.shuffledSubarray(given);
-    const cuts = fc.array(fc.integer({ min: 1, max: 8 }), { minLength: 1, maxLength: 6 });
-    return fc.tuple(all, again, cuts).map(([first, second, sizes]) => split([...first, ...second], sizes));
-  });
-}
-
-function split(list: readonly Save[], sizes: readonly number[]): Save[][] {
-  const batches: Save[][] = [];
-  for (let from = 0; from < list.length; ) {
-    const size = sizes[batches.length % sizes.length] as number;
-    batches.push(list.slice(from, from + size));
-    from += size;
-  }
-  return batches;
+  return deliveriesOf(saves(options), 8);
 }
 
 describe('whatever the order of delivery', () => {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { type Config, redactUrl, SETTINGS } from '../../config.js';
+import { type Config, redactUrl } from '../../config.js';
+import { SETTINGS } from '../../settings.js';
 import { textTable } from '../checkpoint-text.js';
 import { type CommonOptions, runCommand } from '../command.js';
 

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { loadConfig, SETTINGS, withServices } from '../../config.js';
+import { loadConfig, withServices } from '../../config.js';
+import { SETTINGS } from '../../settings.js';
 import { type CommonOptions, failCommand } from '../command.js';
 
 /** Options that stand for the environment variable of the same setting. */

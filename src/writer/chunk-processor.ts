@@ -1,0 +1,67 @@
+import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
+import type { ChunkJob } from '../chunk.js';
+import { InvalidChunkError, MisroutedChunkError } from '../errors.js';
+import type { Logger } from '../logger.js';
+import type { Batcher } from './batcher.js';
+import { type Chunk, type ChunkReader, MissingPayloadError } from './chunk-reader.js';
+import type { JobCleanup } from './job-cleanup.js';
+import { NotCommitted } from './persistent-commit.js';
+import { type Quarantine, SUSPICIOUS_STALLS } from './quarantine.js';
+
+export interface ChunkProcessorOptions {
+  reader: ChunkReader;
+  batcher: Batcher<Chunk, void>;
+  quarantine: Quarantine;
+  cleanup: JobCleanup;
+  logger: Logger;
+}
+
+/** What BullMQ's worker calls for each job: brings its chunk to its end, and tells BullMQ what becomes of the job. */
+export class ChunkProcessor {
+  readonly #options: ChunkProcessorOptions;
+  /** Committed jobs that BullMQ is removing, with the executions whose marks go afterwards. */
+  readonly #finishing = new WeakMap<object, readonly string[]>();
+
+  constructor(options: ChunkProcessorOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when all of the chunk is committed or kept as dead letters. */
+  async process(job: Job<ChunkJob, void>, token: string | undefined): Promise<void> {
+    const { batcher, quarantine } = this.#options;
+    const chunk = await this.#read(job);
+    try {
+      if (job.stalledCounter < SUSPICIOUS_STALLS) await batcher.add(chunk);
+      else await quarantine.write(job.id as string, chunk);
+    } catch (error) {
+      if (!(error instanceof NotCommitted)) throw error;
+      await job.moveToWait(token);
+      throw new WaitingError();
+    }
+    // Cleaned up only when BullMQ has removed the job, which it does next.
+    this.#finishing.set(job, chunk.executions);
+  }
+
+  /** BullMQ has removed the job. */
+  finished(job: Job<ChunkJob, void>): void {
+    const executions = this.#finishing.get(job);
+    if (executions) this.#options.cleanup.add(job.id as string, executions);
+  }
+
+  async #read(job: Job<ChunkJob, void>): Promise<Chunk> {
+    const { reader, logger } = this.#options;
+    try {
+      return await reader.read(job);
+    } catch (error) {
+      if (error instanceof MisroutedChunkError) {
+        // Thrown on, BullMQ gives it to the next worker after a while: somebody has to start the right one.
+        logger.error({ jobId: job.id, reason: error.message }, 'job is for another worker');
+      }
+      if (!(error instanceof InvalidChunkError)) throw error;
+      // A producer that adds a job again, because the reply was lost, puts a missing payload back in a moment.
+      if (error instanceof MissingPayloadError && job.attemptsMade === 0) throw error;
+      logger.error({ jobId: job.id, reason: error.message }, 'job is kept among the failed ones');
+      throw new UnrecoverableError(error.message);
+    }
+  }
+}
