@@ -40,6 +40,15 @@ export interface Figures {
   emptyPartitioned?: number;
   largePartitioned?: number;
   largePartitionedRatio?: number;
+  /** Records a second that one replica and four commit of a full queue with PostgreSQL 10 ms away: in small batches, one at a time. */
+  smallBatchesOne?: number;
+  smallBatchesFour?: number;
+  smallBatchesRatio?: number;
+  /** The same with all defaults. */
+  defaultsOne?: number;
+  defaultsFour?: number;
+  defaultsRatio?: number;
+
   /** Calls of `put` and `putWrites` a second with 64 threads: acknowledged, and from the first to the last one's commit. */
   callsAcknowledged?: number;
   callsCommitted?: number;

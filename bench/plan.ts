@@ -19,6 +19,11 @@ export interface Plan {
   readonly clearWindowMs: number;
   /** Reads of each kind. */
   readonly reads: number;
+  /** Windows with one replica, and with several, in turn; records that the queue holds, for those of small batches and for those of the defaults. */
+  readonly replicaWindows: number;
+  readonly replicaWindowMs: number;
+  readonly smallBatchesRecords: number;
+  readonly defaultsRecords: number;
   /** Rows of the large table, and windows with it; before each is one with an empty table. */
   readonly largeRows: number;
   readonly largeWindows: number;
@@ -58,6 +63,10 @@ export const QUICK: Plan = Object.freeze({
   clearWindows: 5,
   clearWindowMs: 1200,
   reads: 1500,
+  replicaWindows: 2,
+  replicaWindowMs: 2000,
+  smallBatchesRecords: 40_000,
+  defaultsRecords: 120_000,
   largeRows: LARGE_ROWS,
   largeWindows: 5,
   largeWindowMs: 4000,
@@ -78,6 +87,10 @@ export const FULL: Plan = Object.freeze({
   clearWindows: 5,
   clearWindowMs: 5000,
   reads: 10_000,
+  replicaWindows: 5,
+  replicaWindowMs: 5000,
+  smallBatchesRecords: 100_000,
+  defaultsRecords: 300_000,
   largeRows: LARGE_ROWS,
   largeWindows: 9,
   largeWindowMs: 10_000,

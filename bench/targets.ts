@@ -80,6 +80,12 @@ const TARGETS: readonly Target[] = [
   },
   {
     states: '1 KB',
+    figure: 'drain, 4 replicas ÷ 1, PostgreSQL 10 ms away',
+    measured: (of) => of('replicas', 'smallBatchesRatio'),
+    bound: { atLeast: 3.5 },
+  },
+  {
+    states: '1 KB',
     figure: 'sustained, large table ÷ empty',
     measured: (of) => of('large', 'largePlainRatio'),
     bound: { atLeast: 0.6 },

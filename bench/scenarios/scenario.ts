@@ -2,7 +2,7 @@ import type { Figures } from '../figures.js';
 import type { Subject } from '../subject.js';
 
 /** In the order of the report. */
-export const SCENARIO_NAMES = ['clears', 'latest', 'large'] as const;
+export const SCENARIO_NAMES = ['clears', 'latest', 'replicas', 'large'] as const;
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 
 /** What the pipeline alone is measured at: nothing beside it does the same. */

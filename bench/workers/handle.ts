@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { NO_COMMITS } from '../commits.js';
 import type { Address } from '../place.js';
-import type { FromWorker, Progress, ToWorker, WorkerKind } from './protocol.js';
+import type { FromWorker, Progress, ReplicaSettings, ToWorker, WorkerKind } from './protocol.js';
 
 /** A worker that commits nothing for so long, while something is left, hangs. */
 const STALL_MS = 60_000;
@@ -49,9 +49,9 @@ export class WorkerHandle {
   }
 
   /** Resolves when it takes jobs. */
-  async start(address: Address): Promise<void> {
+  async start(address: Address, settings: ReplicaSettings = {}): Promise<void> {
     await this.#loaded;
-    this.#send({ type: 'start', kind: this.kind, address });
+    this.#send({ type: 'start', kind: this.kind, address, settings });
     await this.#until('it to start', ({ type }) => type === 'started');
   }
 

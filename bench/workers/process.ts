@@ -36,9 +36,13 @@ function tell(message: FromWorker): void {
 
 async function obey(message: ToWorker): Promise<void> {
   if (message.type === 'start') {
-    running = await STARTERS[message.kind](message.address, (records) => {
-      commits = afterCommit(commits, records);
-    });
+    running = await STARTERS[message.kind](
+      message.address,
+      (records) => {
+        commits = afterCommit(commits, records);
+      },
+      message.settings,
+    );
     setInterval(report, REPORT_MS);
     tell({ type: 'started' });
   } else {

@@ -1,3 +1,4 @@
+import type { CheckpointWriterOptions } from '../../src/index.js';
 import type { Commits } from '../commits.js';
 import type { Address } from '../place.js';
 
@@ -5,7 +6,15 @@ import type { Address } from '../place.js';
 export type WorkerKind = 'pipeline' | 'graph-pipeline' | 'job-per-save';
 
 /** From the benchmark to its worker process. */
-export type ToWorker = { type: 'start'; kind: WorkerKind; address: Address } | { type: 'stop' };
+export type ToWorker =
+  | { type: 'start'; kind: WorkerKind; address: Address; settings: ReplicaSettings }
+  | { type: 'stop' };
+
+/** How a replica of the pipeline differs from the defaults. */
+export type ReplicaSettings = Pick<
+  CheckpointWriterOptions,
+  'concurrency' | 'maxBatchRecords' | 'maxConcurrentBatches'
+>;
 
 /** How far a worker process has come since it was started. */
 export interface Progress {
@@ -28,4 +37,8 @@ export interface RunningWorker {
 }
 
 /** Begins to take jobs; tells of each commit how many records it was done with. */
-export type StartWorker = (address: Address, handled: (records: number) => void) => Promise<RunningWorker>;
+export type StartWorker = (
+  address: Address,
+  handled: (records: number) => void,
+  settings: ReplicaSettings,
+) => Promise<RunningWorker>;

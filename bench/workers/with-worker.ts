@@ -19,3 +19,14 @@ export async function withWorker<T>(
     await worker.kill();
   }
 }
+
+/** Lends several of them. */
+export function withWorkers<T>(
+  kind: WorkerKind,
+  count: number,
+  use: (workers: readonly WorkerHandle[]) => Promise<T>,
+): Promise<T> {
+  const lend = (workers: readonly WorkerHandle[]): Promise<T> =>
+    workers.length === count ? use(workers) : withWorker(kind, (worker) => lend([...workers, worker]));
+  return lend([]);
+}
