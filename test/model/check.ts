@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { happenings } from './names.js';
 import { complaintsAbout } from './oracle.js';
 import { runSequence } from './run-sequence.js';
 import { type Sequence, sequences, stepText } from './steps.js';
@@ -37,6 +38,7 @@ export async function check(world: World, options: CheckOptions): Promise<Counte
   const { runs, seed, path, endOnFailure, like, onRun, signal } = options;
   let tries = path === undefined ? 1 : TRIES_IN_SHRINKING;
   let complaints: string[] = [];
+  let happened: string[] = [];
   let deadline = Number.POSITIVE_INFINITY;
   const keepsPromises = fc.asyncProperty(sequences, async (sequence: Sequence) => {
     if (signal?.aborted || Date.now() > deadline) return true;
@@ -47,6 +49,7 @@ export async function check(world: World, options: CheckOptions): Promise<Counte
       tries = TRIES_IN_SHRINKING;
       deadline = Math.min(deadline, Date.now() + SHRINKING_MS);
       complaints = found;
+      happened = happenings(run);
       return false;
     }
     onRun?.();
@@ -65,6 +68,8 @@ export async function check(world: World, options: CheckOptions): Promise<Counte
       ...steps.map((step) => `  ${stepText(step)}`),
       ...(again.includes(true) ? ['  jobs delivered again in the end'] : []),
       ...complaints.map((complaint) => `! ${complaint}`),
+      'What happened:',
+      ...happened.map((line) => `  ${line}`),
     ].join('\n'),
   };
 }

@@ -1,4 +1,4 @@
-import type { Read, Removal, Save } from './history.js';
+import type { Answer, History, Operation, Read, Removal, Save } from './history.js';
 
 /** How complaints and counterexamples name what happened. */
 export function nameOf({ token, id, version, sequence }: Save): string {
@@ -11,4 +11,25 @@ export function removalName({ scope, key, called }: Removal): string {
 
 export function readName({ view, key, called }: Read): string {
   return `${view} ${key} (called at ${called})`;
+}
+
+/** Each operation in the order of the calls, with the counted times of its call and its return. */
+export function happenings({ saves, removals, reads, answers }: History): string[] {
+  const lines: (readonly [Operation, string])[] = [
+    ...saves.map((save) => [save, nameOf(save)] as const),
+    ...removals.map((removal) => [removal, removalName(removal)] as const),
+    ...reads.map(
+      (read) => [read, `${readName(read)} shows ${read.shown.map(({ token }) => token)}`] as const,
+    ),
+    ...answers.map((answer) => [answer, answerName(answer)] as const),
+  ];
+  return lines
+    .sort(([a], [b]) => a.called - b.called)
+    .map(
+      ([{ producer, called, returned }, text]) => `${called} to ${returned}, producer ${producer}: ${text}`,
+    );
+}
+
+function answerName({ token, outcome, final }: Answer): string {
+  return `the receipt of ${token} says ${outcome}${final ? ' in the end' : ''}`;
 }

@@ -156,6 +156,32 @@ it('clear removes of all ids up to one sequence', () => {
   ]);
 });
 
+describe('a save that gave way to a higher version which a clear removed then', () => {
+  const winner = save('winner', 'b', 3, 10, at(1));
+  const other = save('other', 'a', 1, 20, at(2));
+  const made = (times: Times) => save('made', 'b', 1, 30, times);
+  const clear = removal('execution', 'x', at(1, 4, 1));
+
+  it('may be gone, where it was made before the clear returned, whatever else is left', () => {
+    const gone = made(at(3));
+    expect(
+      complaints({
+        saves: [winner, other, gone],
+        removals: [clear],
+        rows: [row(other)],
+        answers: [finalAnswer(gone, 'deleted')],
+      }),
+    ).toEqual([]);
+  });
+
+  it('must be there, where it was made afterwards', () => {
+    const missed = made(at(5));
+    expect(complaints({ saves: [winner, other, missed], removals: [clear], rows: [row(other)] })).toEqual([
+      'save made (b v1 #30) is gone, and no delete can have removed it',
+    ]);
+  });
+});
+
 describe('a receipt', () => {
   const after = removal('checkpoint', 'a', at(3));
 

@@ -102,7 +102,7 @@ function removalComplaints({ removals }: History, verdicts: Verdicts, fences: Fe
     }
   }
   for (const save of verdicts.gone) {
-    if (!removals.some((removal) => fences.mayHaveRemoved(removal, save)))
+    if (!removals.some((removal) => fences.mayHaveTaken(removal, save)))
       complaints.push(`${nameOf(save)} is gone, and no delete can have removed it`);
   }
   return complaints;
@@ -125,7 +125,7 @@ function answerComplaints({ saves, removals, answers }: History, fences: Fences)
             other.id === save.id && wins(other, save) && other.called < answer.returned && !removed(other),
         ),
       deleted: () =>
-        removals.some((removal) => removal.called < answer.returned && fences.mayHaveRemoved(removal, save)),
+        removals.some((removal) => removal.called < answer.returned && fences.mayHaveTaken(removal, save)),
     };
     if (!explained[answer.outcome]())
       complaints.push(`the receipt of ${nameOf(save)} said ${answer.outcome}, which it cannot have been`);

@@ -84,7 +84,7 @@ class ReadProblems {
   #mayBeDeleted(save: Save, row: Save | undefined): boolean {
     if (row && row.sequence < save.sequence) return false;
     return this.history.removals.some(
-      (removal) => removal.called < this.read.returned && this.fences.mayHaveRemoved(removal, save),
+      (removal) => removal.called < this.read.returned && this.fences.mayHaveTaken(removal, save),
     );
   }
 }
