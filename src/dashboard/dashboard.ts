@@ -9,7 +9,7 @@ import { type TableNames, tableNames } from '../postgres/identifiers.js';
 import { RedisConnection } from '../redis/connection.js';
 import { before, settlesWithin } from '../redis/deadline.js';
 import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
-import { readQueueStats } from '../redis/queue-stats.js';
+import { type QueueStats, readQueueStats } from '../redis/queue-stats.js';
 import { askWithin } from '../redis/retry.js';
 import { remembered } from '../remembered.js';
 import { CheckpointTable } from '../store/checkpoint-table.js';
@@ -72,9 +72,7 @@ export class Dashboard {
     this.#pool.on('error', () => {});
     this.#database = new Database(this.#pool);
     this.connection = new RedisConnection(config.redis, 'commands', logger);
-    this.sampler = new Sampler(() =>
-      askWithin(LOOK_TIMEOUT_MS, () => readQueueStats(this.connection, this.keys), 'reading the queue'),
-    );
+    this.sampler = new Sampler(() => this.#readQueue());
     this.letters = new DeadLetters({
       ...{ queue, prefix, schema, table, enqueueTimeoutMs, logger },
       redis: this.connection.client,
@@ -97,6 +95,17 @@ export class Dashboard {
       return jobIds.filter((jobId) => !ended.has(jobId)).length;
     } catch (error) {
       if (error instanceof QueueUnavailableError || !this.connection.ready) return null;
+      throw error;
+    }
+  }
+
+  async #readQueue(): Promise<QueueStats> {
+    try {
+      const read = () => readQueueStats(this.connection, this.keys);
+      return await askWithin(LOOK_TIMEOUT_MS, read, 'reading the queue');
+    } catch (error) {
+      // Otherwise a connection that a firewall has forgotten stays so for minutes.
+      if (error instanceof QueueUnavailableError && !error.refused) this.connection.reset();
       throw error;
     }
   }

@@ -240,14 +240,19 @@ it('what is about to be deleted is gone', async () => {
     { id: 'a', executionId: 'run', nodeName: 'n', state: 1, timestamp: at(1) },
     { id: 'b', executionId: 'run', nodeName: 'n', state: 2, timestamp: at(2) },
     { id: 'c', executionId: 'run', nodeName: 'n', state: 3, timestamp: at(3) },
+    { id: 'd', executionId: 'run', nodeName: 'n', state: 4, timestamp: at(4) },
+    { id: 'e', executionId: 'run', nodeName: 'n', state: 5, timestamp: at(5) },
   ]);
   const tombstone = `INSERT INTO ${place.schema}.checkpoints_tombstones (scope, key, fence, settled) VALUES ('checkpoint', $1, $2, false)`;
-  for (const id of ['b', 'c']) await place.pool.query(tombstone, [id, 2n ** 60n]);
-  const ids = (await timelineOf(dashboard, 'run')).body.checkpoints.map(({ id }) => id);
-  expect(ids).toEqual(['a']);
+  for (const id of ['b', 'c', 'e']) await place.pool.query(tombstone, [id, 2n ** 60n]);
+  const ids = async (query = '') =>
+    (await timelineOf(dashboard, 'run', query)).body.checkpoints.map(({ id }) => id);
+  expect(await ids()).toEqual(['a', 'd']);
+  expect(await ids('?after=a')).toEqual(['d']);
   expect((await shown(dashboard, 'run', 'c')).status).toBe(404);
+  expect((await shown(dashboard, 'run', 'd')).body).toMatchObject({ previous: 'a' });
   expect((await dashboard.get('api/executions')).body).toMatchObject({
-    executions: [{ executionId: 'run', timestamp: at(1).toISOString() }],
+    executions: [{ executionId: 'run', timestamp: at(4).toISOString() }],
   });
 });
 
