@@ -13,7 +13,7 @@ import { setSecurityHeaders } from './security-headers.js';
 const SHOWN_DATA = new Set([
   ...['sink', 'target', 'records', 'bytes'],
   ...['id', 'executionId', 'sequence', 'replays', 'sqlState', 'reason', 'firstFailedAt', 'lastFailedAt'],
-  ...['jobId', 'worker', 'keepLast', 'olderThan', 'deadLettersOlderThan'],
+  ...['jobId', 'worker', 'limits'],
 ]);
 
 /**

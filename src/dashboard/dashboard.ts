@@ -33,7 +33,8 @@ const QUERY_TIMEOUT_MS = 5000;
 /** A connection that is being made when the first one asks is waited for. */
 const LOOK_TIMEOUT_MS = 2000;
 const ROWS_REMEMBERED_MS = 10_000;
-const CLOSE_MS = 1200;
+/** For what is under way, and for PostgreSQL to let go. */
+const CLOSE_MS = { work: 900, postgres: 400 };
 
 /** What the dashboard works with: it opens the connections, and closes them. Nothing here fails because a service is away. */
 export class Dashboard {
@@ -122,10 +123,10 @@ export class Dashboard {
       this.replays.close().then(() => this.letters.close()),
       this.#watcher.close(),
     ];
-    await settlesWithin(Promise.allSettled(ended), CLOSE_MS);
+    await settlesWithin(Promise.allSettled(ended), CLOSE_MS.work);
     this.connection.close();
     const released = this.#database.close().then(() => this.#pool.end());
-    if (!(await settlesWithin(released, CLOSE_MS / 2))) {
+    if (!(await settlesWithin(released, CLOSE_MS.postgres))) {
       this.logger.warn({}, 'PostgreSQL did not let go of a connection in time');
     }
   }
