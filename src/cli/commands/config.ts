@@ -4,16 +4,22 @@ import { SETTINGS } from '../../settings.js';
 import { textTable } from '../checkpoint-text.js';
 import { type CommonOptions, runCommand } from '../command.js';
 
+/** Of these nothing is shown but that they are set. */
+const SECRETS = new Set(['dashboardToken']);
+
 export function registerConfig(program: Command): void {
   program
     .command('config')
-    .description('print the settings in force; passwords are not shown')
+    .description('print the settings in force; passwords and tokens are not shown')
     .option('--json', 'print JSON')
     .action((options: CommonOptions) =>
       runCommand(options, async ({ config, print }) => {
         const shown = Object.entries(SETTINGS).map(([name, { env, meaning }]) => ({
           env,
-          value: shownValue(config, name as keyof Config),
+          value:
+            SECRETS.has(name) && config[name as keyof Config]
+              ? '***'
+              : shownValue(config, name as keyof Config),
           meaning,
         }));
         print(Object.fromEntries(shown.map(({ env, value }) => [env, value])), () =>
