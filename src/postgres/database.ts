@@ -241,11 +241,10 @@ class BrokenConnection extends Error {
 function connectionFailure(error: unknown): Error | undefined {
   if (error instanceof BrokenConnection) return error;
   if (error instanceof DatabaseError || !(error instanceof Error)) return undefined;
-  // A PostgreSQL error that ended the session, or an error of the socket, which has no SQLSTATE.
+  // An error of the socket, which has no SQLSTATE, one that ended the session, or a server that only reads: the address may lead to
+  // another one by now, and a pool would never notice.
   const sqlState = sqlStateOf(error);
-  return sqlState === undefined || sqlState.startsWith('57P') || sqlState.startsWith('08')
-    ? error
-    : undefined;
+  return sqlState === undefined || /^(57P|08|25006)/.test(sqlState) ? error : undefined;
 }
 
 // Classes whose messages speak of the server, roles and tables and never quote a value. Class 22 and 23 do.

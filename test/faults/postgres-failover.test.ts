@@ -4,6 +4,7 @@ import { testPlace, testStore } from '../store/place.js';
 import { Load } from './load.js';
 import { FaultOracle, NOTHING_WRONG } from './oracle.js';
 import { Replication, type ReplicationOptions } from './postgres-standby.js';
+import { execute } from './services.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { startWorkerProcess } from './worker-process.js';
 
@@ -73,4 +74,27 @@ it('saves that are written past the queue keep what they acknowledged through a 
   await saveSome();
   const stored = await store.list(executionId, { consistency: 'latest' });
   expect(new Set(stored.map(({ id }) => id))).toEqual(saved);
+});
+
+it('an address that moves and leaves its connections at the old primary, which only reads: they are given up', {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const { replication, address, place } = await openReplication({});
+  const store = testStore(place);
+  const oracle = new FaultOracle();
+  const worker = await startWorkerProcess(place);
+  const load = Load.start(store, oracle);
+  await load.more(200);
+  await execute(replication.primary.url, 'ALTER SYSTEM SET default_transaction_read_only = on');
+  await execute(replication.primary.url, 'SELECT pg_reload_conf()');
+  await worker.logged('batch not committed', '25006');
+  await replication.caughtUp();
+  await replication.promote();
+  address.pointTo(replication.standby.url);
+  await load.more(20, 'deleted');
+
+  const { acknowledged } = await load.stop();
+  await worker.outlives(store.flush());
+  address.cut(); // the test's own connections
+  expect(await oracle.verify(place)).toEqual({ acknowledged, ...NOTHING_WRONG });
 });

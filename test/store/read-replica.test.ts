@@ -8,6 +8,7 @@ import {
 } from '../../src/index.js';
 import { QueuedPostgresSaver } from '../../src/langgraph/index.js';
 import { silentLogger } from '../../src/logger.js';
+import { freePort } from '../../src/services/free-port.js';
 import { runCli } from '../cli/cli.js';
 import { newCheckpoint, newExecution } from '../contract/checkpoints.js';
 import { Replication } from '../faults/postgres-standby.js';
@@ -222,6 +223,10 @@ it('the reading commands use CKPT_READ_DATABASE_URL, and config hides its passwo
   const latest = await runCli(['latest', executionId, '--json', '--consistency', 'latest'], env);
   expect(JSON.parse(latest.stdout).id).toBe(fresh.id);
   const { password } = new URL(replication.standby.url);
+  const nobody = `postgresql://127.0.0.1:${await freePort()}/db`;
+  const fallen = await runCli(['latest', executionId, '--json'], { ...env, CKPT_READ_DATABASE_URL: nobody });
+  expect(JSON.parse(fallen.stdout).id).toBe(fresh.id);
+  expect(fallen).toMatchObject({ code: 0, stderr: expect.stringContaining('the read replica is away') });
   const config = await runCli(['config'], env);
   expect(config.stdout).toContain('CKPT_READ_DATABASE_URL');
   expect(config.stdout).not.toContain(password);
