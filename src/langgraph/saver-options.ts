@@ -20,7 +20,7 @@ export interface QueuedPostgresSaverOptions
   consistency?: 'latest' | 'committed';
   /**
    * For `consistency: 'committed'`: a replica of the PostgreSQL, where checkpoints are read then; a DSN, a `pg` pool configuration, or
-   * a `pg.Pool`, which stays yours to close. What it cannot answer within 5 s, or refuses, is read at the primary; while it is
+   * a `pg.Pool`, which stays yours to close. What it does not answer within 5 s, or refuses, is read at the primary; while it is
    * away no read waits for it. Default: none.
    */
   readPostgres?: PostgresOption | undefined;

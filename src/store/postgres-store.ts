@@ -25,9 +25,9 @@ export interface PostgresCheckpointStoreOptions {
   /** A DSN, a `pg` pool configuration, or a `pg.Pool`, which stays yours to close. */
   postgres: PostgresOption;
   /**
-   * A replica of it for reads, in the same forms: all but those with `consistency: 'latest'` or `atPrimary` go there, and may see what it has not
-   * received yet as missing, or as not deleted yet. What it cannot answer within 5 s, or refuses, is read at the primary; while it
-   * is away no read waits for it. Default: none.
+   * A replica of it for reads, in the same forms: all but those with `consistency: 'latest'` or `atPrimary` go there, and may see
+   * what it has not received yet as missing, or as not deleted yet. What it does not answer within 5 s, or refuses, is read at the
+   * primary; while it is away no read waits for it. Default: none.
    */
   readPostgres?: PostgresOption | undefined;
   /** Default `public`. */
@@ -42,8 +42,8 @@ export interface PostgresCheckpointStoreOptions {
 
 /**
  * The plain store: every save is one statement and is committed when `save` returns. Simple, always at the latest (but for
- * reads of a replica, see `readPostgres`), and as slow as a transaction for every step. May be used beside a queue on the same table; where an id is written both ways
- * with the same version, the order is that of the clocks of Redis and PostgreSQL.
+ * reads of a replica, see `readPostgres`), and as slow as a transaction for every step. May be used beside a queue on the same
+ * table; where an id is written both ways with the same version, the order is that of the clocks of Redis and PostgreSQL.
  */
 export class PostgresCheckpointStore implements CheckpointStore {
   readonly #database: Database;
