@@ -209,7 +209,9 @@ it('a pool of the application stays open', async () => {
   expect((await pool.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
 });
 
-it('the reading commands use CKPT_READ_DATABASE_URL, and config hides its password', async () => {
+it('the reading commands use CKPT_READ_DATABASE_URL, and config hides its password', {
+  timeout: 90_000,
+}, async () => {
   const store = plainStore();
   const { executionId, old, fresh } = await behindByOne(store);
   const env = {
