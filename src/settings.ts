@@ -41,6 +41,12 @@ export const SETTINGS = {
     undefined,
     'PostgreSQL, as `postgresql://user:password@host/db`',
   ),
+  readPostgres: setting(
+    'CKPT_READ_DATABASE_URL',
+    valid((text) => parseDsn(text)),
+    undefined,
+    'a read replica of it, for `load`, `list` and `latest` of what is committed; not set: none',
+  ),
   queue: setting(
     'CKPT_QUEUE',
     valid((queue) => queueKeys({ queue })),

@@ -1,9 +1,10 @@
 import { required, withServices } from '../config.js';
+import { type Logger, silentLogger } from '../logger.js';
 import type { ProducerLimits } from '../producer/limits.js';
 import type { CheckpointStore, ReadOptions } from '../store/checkpoint-store.js';
 import { PostgresCheckpointStore } from '../store/postgres-store.js';
 import { QueuedCheckpointStore } from '../store/queued-store.js';
-import { type CommandContext, UsageError } from './command.js';
+import { type CommandContext, note, UsageError } from './command.js';
 
 /** Options of the commands that read. */
 export interface ReadCommandOptions {
@@ -19,7 +20,7 @@ export function openQueuedStore(
   return closing(new QueuedCheckpointStore({ ...withServices(config), ...options }));
 }
 
-/** Reading what is committed needs PostgreSQL alone; the latest state needs Redis as well. */
+/** Reading what is committed needs PostgreSQL alone, or a replica of it; the latest state needs Redis as well. */
 export function openForReading(
   context: CommandContext,
   options: ReadCommandOptions,
@@ -33,10 +34,14 @@ export function openForReading(
     ...(timeoutMs !== undefined && { timeoutMs: wholeNumber('--timeout-ms', timeoutMs) }),
   };
   if (consistency === 'latest') return [openQueuedStore(context), readOptions];
-  const { schema, table } = context.config;
+  const { schema, table, readPostgres } = context.config;
   const postgres = required(context.config, 'postgres');
-  return [context.closing(new PostgresCheckpointStore({ postgres, schema, table })), readOptions];
+  const store = new PostgresCheckpointStore({ postgres, readPostgres, schema, table, logger: TO_STDERR });
+  return [context.closing(store), readOptions];
 }
+
+/** Why a read took long, or is not of the replica that was asked for. */
+const TO_STDERR: Logger = { ...silentLogger, warn: (_, message) => note(`ckpt: ${message}`) };
 
 /** @throws UsageError naming the option. */
 export function wholeNumber(

@@ -17,6 +17,7 @@ import { probePipeline } from './pipeline-probe.js';
 import { POSTGRES_CHECKS } from './postgres-checks.js';
 import { QUEUE_CHECKS, type QueueSubject } from './queue-checks.js';
 import { REDIS_CHECKS, type RedisSubject } from './redis-checks.js';
+import { REPLICA_CHECK } from './replica-check.js';
 import { TABLE_CHECKS } from './table-checks.js';
 
 /** What is asked of PostgreSQL at once. */
@@ -44,6 +45,7 @@ export async function diagnose(config: ConnectedConfig, timeoutMs: number): Prom
       ...(ofRedis.subject ? await lookAtAll(REDIS_CHECKS, ofRedis.subject, timeoutMs) : []),
       { check: 'postgres.connection', ...postgres.verdict },
       ...(postgres.reached ? await lookAtPostgres(config, database, queue, timeoutMs) : []),
+      ...(postgres.reached ? await lookAtReplica(config, database, timeoutMs) : []),
       ...queue.findings,
     ];
     return [...findings, await lookAtPipeline(config, queue, findings, timeoutMs)];
@@ -88,6 +90,22 @@ function lookAtPostgres(
     { database, names: tableNames(config), graph: graphTableNames(config.graphSchema), workerPool, workers },
     timeoutMs,
   );
+}
+
+async function lookAtReplica(
+  { readPostgres }: ConnectedConfig,
+  primary: Database,
+  timeoutMs: number,
+): Promise<Finding[]> {
+  if (readPostgres === undefined) return [];
+  const replica = new Database(
+    boundedPool(readPostgres, { name: 'checkpoint-queue doctor', max: 1, timeoutMs }),
+  );
+  try {
+    return [await lookAt(REPLICA_CHECK, { primary, replica }, timeoutMs)];
+  } finally {
+    await settlesWithin(replica.close(), CLOSE_MS);
+  }
 }
 
 /** What the probe cannot do without: it would create tables, or wait in vain. */

@@ -53,3 +53,15 @@ function named(value: unknown): string | undefined {
   if (typeof value === 'number') return String(value);
   throw new InvalidCheckpointError('configurable', 'must name thread and checkpoint by strings');
 }
+
+/** Where a checkpoint or its writes go. @throws InvalidCheckpointError naming what is missing */
+export function writePlace(config: RunnableConfig): {
+  threadId: string;
+  namespace: string;
+  checkpointId: string | undefined;
+} {
+  if (config.configurable === undefined)
+    throw new InvalidCheckpointError('config.configurable', 'is missing');
+  const { threadId, namespace = '', checkpointId } = placeOf(config);
+  return { threadId: validThreadId(threadId), namespace, checkpointId };
+}

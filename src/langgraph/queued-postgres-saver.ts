@@ -13,17 +13,18 @@ import { InvalidCheckpointError } from '../errors.js';
 import { Database } from '../postgres/database.js';
 import { graphReadSql } from '../postgres/graph-reads.js';
 import { graphTableNames, graphTableSql } from '../postgres/graph-tables.js';
+import { openReplica, type ReadReplica } from '../postgres/read-replica.js';
 import type { DeadLetterRecord } from '../redis/dead-letter-job.js';
 import { creatingMissingTables } from '../store/creating-tables.js';
 import { deadLettered } from '../store/dead-letter-lookup.js';
 import { WriteQueue } from '../store/write-queue.js';
-import { configOf, placeOf, validThreadId } from './configs.js';
+import { configOf, placeOf, validThreadId, writePlace } from './configs.js';
 import { GraphEncoder } from './graph-encoder.js';
 import type { GraphRecord } from './graph-record.js';
 import { GraphSink } from './graph-sink.js';
 import { GraphWrites } from './graph-writes.js';
 import { type QueuedPostgresSaverOptions, type SaverSettings, saverSettings } from './saver-options.js';
-import { ThreadReader } from './thread-reader.js';
+import { type Reading, ThreadReader } from './thread-reader.js';
 import {
   type CopyResult,
   type PruneOptions,
@@ -44,6 +45,7 @@ import {
 export class QueuedPostgresSaver extends BaseCheckpointSaver {
   readonly #settings: SaverSettings;
   readonly #database: Database;
+  readonly #replica: ReadReplica | undefined;
   readonly #queue: WriteQueue;
   readonly #sink: GraphSink;
   readonly #writes: GraphWrites;
@@ -60,12 +62,13 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
   constructor(options: QueuedPostgresSaverOptions) {
     super(options?.serde);
     this.#settings = saverSettings(options);
-    const { redis, postgres, queue, prefix, logger, telemetry, writer } = options;
+    const { redis, postgres, readPostgres, queue, prefix, logger, telemetry, writer } = options;
     const names = graphTableNames(options.schema);
     const sql = graphTableSql(names);
     const pipeline = { redis, postgres, queue, prefix, logger, telemetry };
     this.#sink = new GraphSink(names);
     this.#database = new Database(postgres, { logger });
+    this.#replica = openReplica(readPostgres, logger);
     const creatingTables = <T>(work: () => Promise<T>) => creatingMissingTables(work, () => this.setup());
     const query = (text: string, values: unknown[]) =>
       creatingTables(() => this.#database.query(text, values));
@@ -89,7 +92,8 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
       creatingTables,
     });
     this.#encoder = new GraphEncoder(this.serde);
-    this.#reader = new ThreadReader(query, graphReadSql(names), this.serde);
+    const reading: Reading = (read) => this.#replica?.read(read, () => read(query)) ?? read(query);
+    this.#reader = new ThreadReader(reading, graphReadSql(names), this.serde);
     this.#threads = new Threads({
       database: this.#database,
       names,
@@ -248,7 +252,7 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
     await Promise.allSettled(this.#encoding);
     await this.#queue.close();
     await Promise.allSettled(this.#writing);
-    await this.#database.close();
+    await Promise.all([this.#database.close(), this.#replica?.close()]);
   }
 
   async #write(encode: () => Promise<GraphRecord>): Promise<void> {
@@ -286,15 +290,4 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
     const asked = letters.map(({ job }) => ask([job.executionId, job.sequence]));
     return (await Promise.all(asked)).map(([row]) => row?.buried === 't');
   }
-}
-
-function writePlace(config: RunnableConfig): {
-  threadId: string;
-  namespace: string;
-  checkpointId: string | undefined;
-} {
-  if (config.configurable === undefined)
-    throw new InvalidCheckpointError('config.configurable', 'is missing');
-  const { threadId, namespace = '', checkpointId } = placeOf(config);
-  return { threadId: validThreadId(threadId), namespace, checkpointId };
 }

@@ -1,5 +1,6 @@
 import type { SerializerProtocol } from '@langchain/langgraph-checkpoint';
 import { InvalidConfigError } from '../errors.js';
+import type { PostgresOption } from '../postgres/database.js';
 import type { ProducerLimits } from '../producer/limits.js';
 import type { EmbeddedWriterOptions } from '../store/embedded-writer.js';
 import { type QueuedSettings, queuedSettings } from '../store/queued-options.js';
@@ -17,6 +18,12 @@ export interface QueuedPostgresSaverOptions
    * and does not ask Redis.
    */
   consistency?: 'latest' | 'committed';
+  /**
+   * For `consistency: 'committed'`: a replica of the PostgreSQL, where checkpoints are read then; a DSN, a `pg` pool configuration, or
+   * a `pg.Pool`, which stays yours to close. What it does not answer within 5 s, or refuses, is read at the primary; while it is
+   * away no read waits for it. Default: none.
+   */
+  readPostgres?: PostgresOption | undefined;
   /** How long a read waits for what was put before it, in milliseconds. Default 10,000. */
   readTimeoutMs?: number;
   /** What has more bytes than this goes straight to PostgreSQL. Default 1 MiB. */
@@ -43,6 +50,12 @@ export function saverSettings(options: QueuedPostgresSaverOptions): SaverSetting
   const { consistency = 'latest', readTimeoutMs = DEFAULT_READ_TIMEOUT_MS } = options;
   if (consistency !== 'latest' && consistency !== 'committed') {
     throw new InvalidConfigError('consistency', "must be 'latest' or 'committed'");
+  }
+  if (options.readPostgres !== undefined && consistency !== 'committed') {
+    throw new InvalidConfigError(
+      'readPostgres',
+      "is for consistency 'committed': the latest is read at the primary",
+    );
   }
   if (!(typeof readTimeoutMs === 'number' && readTimeoutMs >= 0)) {
     throw new InvalidConfigError('readTimeoutMs', 'must be a number of at least 0');

@@ -11,10 +11,11 @@ import {
 import { parseStoredJson, serializeJson } from '../json.js';
 import type { TextRow } from '../postgres/database.js';
 import type { GraphReadSql } from '../postgres/graph-reads.js';
+import type { ReadQuery } from '../postgres/read-replica.js';
 import { type ConfiguredPlace, configOf } from './configs.js';
 
-/** A statement, with the tables created where they are missing. */
-export type Query = (text: string, values: unknown[]) => Promise<TextRow[]>;
+/** What is read in one go sees one server; where that breaks off, it is read anew at another. */
+export type Reading = <T>(read: (query: ReadQuery) => Promise<T>) => Promise<T>;
 
 /** What a list shows; all that is undefined does not matter. */
 export interface ThreadListing extends ConfiguredPlace {
@@ -37,23 +38,28 @@ type StoredWrite = [taskId: string, channel: string, type: string, base64: strin
 /** Reads the checkpoints of threads. Sees what is committed; that all of it is, is the affair of who asks. */
 export class ThreadReader {
   constructor(
-    private readonly query: Query,
+    private readonly reading: Reading,
     private readonly sql: GraphReadSql,
     private readonly serde: SerializerProtocol,
   ) {}
 
   /** The checkpoint, or the newest one of thread and namespace. */
-  async find(
+  find(threadId: string, namespace: string, checkpointId?: string): Promise<CheckpointTuple | undefined> {
+    return this.reading((query) => this.#find(query, threadId, namespace, checkpointId));
+  }
+
+  async #find(
+    query: ReadQuery,
     threadId: string,
     namespace: string,
-    checkpointId?: string,
+    checkpointId: string | undefined,
   ): Promise<CheckpointTuple | undefined> {
     const [row] =
       checkpointId === undefined
-        ? await this.query(this.sql.newest, [threadId, namespace])
-        : await this.query(this.sql.one, [threadId, namespace, checkpointId]);
+        ? await query(this.sql.newest, [threadId, namespace])
+        : await query(this.sql.one, [threadId, namespace, checkpointId]);
     if (!row) return undefined;
-    const [tuple] = await this.#tuples([row]);
+    const [tuple] = await this.#tuples(query, [row]);
     return tuple;
   }
 
@@ -71,8 +77,12 @@ export class ThreadReader {
     let last: [string | null, string | null, string | null] = [null, null, null];
     for (let left = limit ?? Number.POSITIVE_INFINITY; left > 0; left -= PAGE) {
       const size = Math.min(PAGE, left);
-      const rows = await this.query(this.sql.page, [...shown, ...last, size]);
-      yield* await this.#tuples(rows);
+      const values = [...shown, ...last, size];
+      const { rows, tuples } = await this.reading(async (query) => {
+        const found = await query(this.sql.page, values);
+        return { rows: found, tuples: await this.#tuples(query, found) };
+      });
+      yield* tuples;
       const end = rows.at(-1);
       if (rows.length < size || !end) return;
       last = [end.checkpoint_id ?? null, end.thread_id ?? null, end.checkpoint_ns ?? null];
@@ -80,19 +90,29 @@ export class ThreadReader {
   }
 
   /** As `BaseCheckpointSaver.getDeltaChannelHistory` says, of the ancestors of the checkpoint. */
-  async history(
+  history(
+    threadId: string,
+    namespace: string,
+    checkpointId: string | undefined,
+    channels: readonly string[],
+  ): Promise<Record<string, DeltaChannelHistory>> {
+    return this.reading((query) => this.#history(query, threadId, namespace, checkpointId, channels));
+  }
+
+  async #history(
+    query: ReadQuery,
     threadId: string,
     namespace: string,
     checkpointId: string | undefined,
     channels: readonly string[],
   ): Promise<Record<string, DeltaChannelHistory>> {
     const found = new Map(channels.map((channel) => [channel, new ChannelHistory()]));
-    let next = (await this.find(threadId, namespace, checkpointId))?.parentConfig?.configurable
+    let next = (await this.#find(query, threadId, namespace, checkpointId))?.parentConfig?.configurable
       ?.checkpoint_id;
     while (next) {
       const open = [...found].filter(([, { seeded }]) => !seeded).map(([channel]) => channel);
       if (open.length === 0) break;
-      const rows = await this.query(this.sql.ancestors, [threadId, namespace, next, open, ANCESTORS_A_LOOK]);
+      const rows = await query(this.sql.ancestors, [threadId, namespace, next, open, ANCESTORS_A_LOOK]);
       for (const row of rows) {
         const values = parsed<StoredValue>(row.channel_values);
         const writes = await this.#writes(row.pending_writes);
@@ -110,9 +130,9 @@ export class ThreadReader {
     return Object.fromEntries([...found].map(([channel, history]) => [channel, history.whole()]));
   }
 
-  async #tuples(rows: readonly TextRow[]): Promise<CheckpointTuple[]> {
+  async #tuples(query: ReadQuery, rows: readonly TextRow[]): Promise<CheckpointTuple[]> {
     const checkpoints = rows.map((row) => parseStoredJson(row.checkpoint as string) as unknown as Checkpoint);
-    const sends = await this.#pendingSends(rows, checkpoints);
+    const sends = await this.#pendingSends(query, rows, checkpoints);
     return Promise.all(
       rows.map((row, index) => this.#tuple(row, checkpoints[index] as Checkpoint, sends.get(sendsKey(row)))),
     );
@@ -139,6 +159,7 @@ export class ThreadReader {
 
   /** Of checkpoints in an older format, what was sent from their parents; by parent. */
   async #pendingSends(
+    query: ReadQuery,
     rows: readonly TextRow[],
     checkpoints: readonly Checkpoint[],
   ): Promise<Map<string, unknown[]>> {
@@ -149,7 +170,7 @@ export class ThreadReader {
     const sends = new Map<string, unknown[]>();
     for (const threadId of new Set(old.map((row) => row.thread_id as string))) {
       const parents = old.filter((row) => row.thread_id === threadId).map((row) => row.parent_checkpoint_id);
-      for (const row of await this.query(this.sql.pendingSends, [threadId, parents, TASKS])) {
+      for (const row of await query(this.sql.pendingSends, [threadId, parents, TASKS])) {
         const values = parsed<[type: string, base64: string]>(row.sends);
         const loaded = await Promise.all(values.map(([type, base64]) => this.#load(type, base64)));
         sends.set(

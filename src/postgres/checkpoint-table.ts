@@ -38,7 +38,10 @@ export interface CheckpointTableSql extends Omit<TombstoneSql, 'lockBatch'> {
 /** What a delete covers: one checkpoint by its id, or all of an execution. */
 export type Scope = 'checkpoint' | 'execution';
 
-/** The staging columns in the order in which COPY sends them. */
+/**
+ * The staging columns in the order in which COPY sends them. Whoever changes them gives the table another name: the connections
+ * of a pooler outlive a release, with the table of the one before.
+ */
 export const STAGING_COLUMNS = [
   'round SMALLINT',
   'id TEXT',
@@ -149,6 +152,7 @@ export function checkpointTableSql(
   });
   return {
     ...ofTombstones,
+    // With each batch, though it is made once for a connection: behind a pooler of transactions nobody knows which one it gets.
     openBatch: `
       ${openBatch};
       CREATE TEMP TABLE IF NOT EXISTS ${staging} (${STAGING_COLUMNS.join(', ')}) ON COMMIT DELETE ROWS`,

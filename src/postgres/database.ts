@@ -31,7 +31,18 @@ export interface TransactionOptions {
   /** SQL without parameters that goes out together with BEGIN. */
   setup?: string;
   /** After so many milliseconds without an end the connection is closed, and the outcome is not known. Default: never. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
+}
+
+export interface DatabaseOptions {
+  /** Default: silent. */
+  logger?: Logger | undefined;
+  /** Most connections. Default: what the DSN or the configuration says, else `pg`'s. */
+  max?: number | undefined;
+  /** Until there is a connection, unless the configuration says otherwise. Default 10,000 ms. */
+  connectTimeoutMs?: number | undefined;
+  /** The option to name in errors. Default `postgres`. */
+  field?: string | undefined;
 }
 
 /** A result row with every column as PostgreSQL printed it: independent of the application's type parsers. */
@@ -49,9 +60,10 @@ export class Database {
   readonly #lent = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
-  constructor(postgres: PostgresOption, { logger, max }: { logger?: Logger; max?: number } = {}) {
-    this.#owned = !isPool(postgres);
-    this.#pool = isPool(postgres) ? postgres : openPool(postgres, { logger, max });
+  /** @throws InvalidConfigError naming `field` */
+  constructor(postgres: PostgresOption, options: DatabaseOptions = {}) {
+    this.#owned = !isPool(postgres, options.field);
+    this.#pool = isPool(postgres, options.field) ? postgres : openPool(postgres, options);
     this.#pool.on?.('connect', surviveLoss);
   }
 
@@ -62,10 +74,16 @@ export class Database {
     return { max: options?.max ?? totalCount, open: totalCount, idle: idleCount, waiting: waitingCount };
   }
 
-  /** Lends a connection. A client whose callback threw is closed if it is broken, else returned. @throws ClosedError */
-  async withClient<T>(use: (client: PgClient) => Promise<T>): Promise<T> {
+  /**
+   * Lends a connection. A client whose callback threw is closed if it is broken, else returned.
+   * @throws ClosedError; DatabaseError where the callback takes longer than `timeoutMs`: the connection is closed then
+   */
+  async withClient<T>(
+    use: (client: PgClient) => Promise<T>,
+    { timeoutMs }: Pick<TransactionOptions, 'timeoutMs'> = {},
+  ): Promise<T> {
     if (this.#closing) throw new ClosedError('store');
-    const lent = this.#lend(use);
+    const lent = this.#lend(timeoutMs === undefined ? use : (client) => within(timeoutMs, use(client)));
     this.#lent.add(lent);
     try {
       return await lent;
@@ -104,10 +122,7 @@ export class Database {
     use: (client: PgClient) => Promise<T>,
     { setup = '', timeoutMs }: TransactionOptions = {},
   ): Promise<T> {
-    return this.withClient((client) => {
-      const work = transact(client, use, setup);
-      return timeoutMs === undefined ? work : within(timeoutMs, work);
-    });
+    return this.withClient((client) => transact(client, use, setup), { timeoutMs });
   }
 
   /**
@@ -155,15 +170,15 @@ function surviveLoss(client: PgClient): void {
 
 function openPool(
   postgres: string | pg.PoolConfig,
-  { logger, max }: { logger?: Logger | undefined; max?: number | undefined },
+  { logger, max, connectTimeoutMs = 10_000, field }: DatabaseOptions,
 ): pg.Pool {
   const pool = new pg.Pool({
     application_name: 'checkpoint-queue',
     // Otherwise a host that answers nothing holds a save or a shutdown for ever.
-    connectionTimeoutMillis: 10_000,
+    connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
     ...(max !== undefined && { max }),
-    ...(typeof postgres === 'string' ? parseDsn(postgres) : postgres),
+    ...(typeof postgres === 'string' ? parseDsn(postgres, field) : postgres),
   });
   // Without a listener the loss of an idle connection would end the process.
   pool.on('error', (error) =>
@@ -226,11 +241,10 @@ class BrokenConnection extends Error {
 function connectionFailure(error: unknown): Error | undefined {
   if (error instanceof BrokenConnection) return error;
   if (error instanceof DatabaseError || !(error instanceof Error)) return undefined;
-  // A PostgreSQL error that ended the session, or an error of the socket, which has no SQLSTATE.
+  // An error of the socket, which has no SQLSTATE, one that ended the session, or a server that only reads: the address may lead to
+  // another one by now, and a pool would never notice.
   const sqlState = sqlStateOf(error);
-  return sqlState === undefined || sqlState.startsWith('57P') || sqlState.startsWith('08')
-    ? error
-    : undefined;
+  return sqlState === undefined || /^(57P|08|25006)/.test(sqlState) ? error : undefined;
 }
 
 // Classes whose messages speak of the server, roles and tables and never quote a value. Class 22 and 23 do.
@@ -274,10 +288,10 @@ function origin(error: Error): { routine?: string; copyLine?: number } {
   return { ...(routine && { routine }), ...(copyLine && { copyLine: Number(copyLine) }) };
 }
 
-function isPool(postgres: PostgresOption): postgres is PgPool {
+function isPool(postgres: PostgresOption, field = 'postgres'): postgres is PgPool {
   if (typeof postgres === 'string') return false;
   if (typeof postgres !== 'object' || postgres === null) {
-    throw new InvalidConfigError('postgres', 'must be a DSN, a pg pool configuration, or a pg.Pool');
+    throw new InvalidConfigError(field, 'must be a DSN, a pg pool configuration, or a pg.Pool');
   }
   return 'connect' in postgres && typeof postgres.connect === 'function';
 }

@@ -6,7 +6,8 @@ const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_00
 
 /**
  * A DSN with the pool parameters of pgx (`pool_max_conns`, `pool_min_conns`, `pool_max_conn_lifetime=30m`,
- * `pool_max_conn_idle_time=5m`) as a pool configuration of `pg`. All other parameters are left to `pg`.
+ * `pool_max_conn_idle_time=5m`) as a pool configuration of `pg`. All other parameters are left to `pg`,
+ * which connects to one host alone and takes no notice of `target_session_attrs`.
  * @throws InvalidConfigError naming the parameter; the DSN, which holds a password, is not repeated.
  */
 export function parseDsn(dsn: string, field = 'postgres'): PoolConfig {
@@ -30,6 +31,8 @@ export function parseDsn(dsn: string, field = 'postgres'): PoolConfig {
 }
 
 function parseUrl(dsn: string, field: string): URL {
+  const authority = /^\w+:\/\/([^/?#]*)/.exec(dsn)?.[1] ?? '';
+  if (authority.slice(authority.lastIndexOf('@')).includes(',')) throw severalHosts(field);
   let url: URL | undefined;
   try {
     url = new URL(dsn);
@@ -43,7 +46,15 @@ function parseUrl(dsn: string, field: string): URL {
   if (url.hash !== '' || url.pathname.includes('@')) {
     throw new InvalidConfigError(field, 'has a # or / in its password: write them as %23 and %2F');
   }
+  if (url.searchParams.get('host')?.includes(',')) throw severalHosts(field);
   return url;
+}
+
+function severalHosts(field: string): InvalidConfigError {
+  return new InvalidConfigError(
+    field,
+    'names several hosts, and `pg` connects to one: name one address that leads to the primary (a virtual IP, DNS, HAProxy, PgBouncer)',
+  );
 }
 
 function poolCount(field: string, text: string | undefined, minimum: number): number | undefined {

@@ -1,5 +1,5 @@
 /**
- * SQL that makes the temporary table into which a batch is copied, once for each connection. The columns named are compressed by
+ * SQL that makes the temporary table into which a batch is copied, if the connection does not have it. The columns named are compressed by
  * lz4 where the server has it, and stay so in the tables that they go on to: PostgreSQL compresses a value once, on its first
  * way into a table. Its default, pglz, takes four times as long (of a batch of 8 KB values, most of the time), for a fifth less room.
  */

@@ -244,7 +244,7 @@ export class CheckpointRecorder<S = unknown> {
   /** A save that was refused is for `resume` to tell: the versions go on from what is stored. */
   async #lookUpCommitted(error: unknown): Promise<void> {
     if (!(error instanceof DeadLetteredError)) throw error;
-    this.#goOnFrom(await this.#store.latest(this.executionId));
+    this.#goOnFrom(await this.#store.latest(this.executionId, { atPrimary: true }));
   }
 
   async #lookUp(): Promise<Checkpoint | undefined> {

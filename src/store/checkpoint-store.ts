@@ -59,10 +59,13 @@ export interface SaveReceipt {
 
 export interface ReadOptions {
   /**
-   * `committed` (default): what PostgreSQL holds now. `latest`: wait until every save of the execution that was
-   * acknowledged before this call, by any process, is committed. The plain and the memory store are always at the latest.
+   * `committed` (default): what PostgreSQL holds now; of a store with `readPostgres`, what that replica has received until now.
+   * `latest`: wait until every save of the execution that was acknowledged before this call, by any process, is committed, and
+   * read at the primary. The memory store is always at the latest, so is the plain one at its primary.
    */
   consistency?: 'committed' | 'latest';
+  /** Of a store with `readPostgres`: read at the primary all the same. Default: only with `latest`. */
+  atPrimary?: boolean;
   /** For `latest`: milliseconds until PendingWritesTimeoutError. Default 10,000. */
   timeoutMs?: number;
   /** For `load` with `latest`: the execution whose saves to wait for. */

@@ -14,6 +14,7 @@ import {
 import type { Database, PgClient, TextRow } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
 import { type DroppedPartitions, dropPartitions } from '../postgres/partitions.js';
+import type { ReadQuery, ReadReplica } from '../postgres/read-replica.js';
 import { Removal, type RemovalRequest } from '../postgres/removal.js';
 import { migrate } from '../postgres/schema.js';
 import { TableStatements } from '../postgres/table-statements.js';
@@ -22,6 +23,7 @@ import {
   checkListOptions,
   type ListOptions,
   newestOfEachId,
+  type ReadOptions,
 } from './checkpoint-store.js';
 import { creatingMissingTables } from './creating-tables.js';
 import { Gathered } from './gathered.js';
@@ -40,26 +42,39 @@ export interface StoredCheckpoint {
   readonly sequence: number;
 }
 
+/** Runs the chosen statement where the read looks. */
+type TableQuery = (statement: (sql: CheckpointTableSql) => string, values: unknown[]) => Promise<TextRow[]>;
+
 /** What a direct write came to. */
 export interface DirectWrite {
   readonly sequence: number;
   readonly outcome: 'committed' | 'superseded';
 }
 
+export interface CheckpointTableOptions {
+  /** Makes all later sequences of Redis higher; without it there is no Redis. */
+  raiseSequence?: (above: number) => Promise<void>;
+  /** Where what is committed is read; whoever made it closes it. Default: where all the rest is. */
+  replica?: ReadReplica | undefined;
+}
+
 /**
  * Reads, direct writes and deletes on one checkpoint table: what the plain store is and what the queued store needs beside
  * its queue. Creates the tables where they are missing.
+ *
+ * All of it at the primary, but for reads of what is `committed` where there is a replica.
  */
 export class CheckpointTable {
   readonly #statements: TableStatements;
   readonly #removals: Gathered<RemovalRequest, number>;
+  readonly #replica: ReadReplica | undefined;
 
   constructor(
     private readonly database: Database,
     private readonly names: TableNames,
-    /** Makes all later sequences of Redis higher; without it there is no Redis. */
-    raiseSequence?: (above: number) => Promise<void>,
+    { raiseSequence, replica }: CheckpointTableOptions = {},
   ) {
+    this.#replica = replica;
     this.#statements = new TableStatements(names);
     const remove = (requests: RemovalRequest[]) =>
       this.creatingTables(async () =>
@@ -79,25 +94,29 @@ export class CheckpointTable {
     return dropPartitions(this.database, this.names, olderThan);
   }
 
-  async find(id: string): Promise<StoredCheckpoint | undefined> {
+  async find(id: string, options: ReadOptions = {}): Promise<StoredCheckpoint | undefined> {
     validName('id', id);
-    const [row] = await this.#query(({ load }) => load, [id]);
+    const [row] = await this.#read(options, (query) => query(({ load }) => load, [id]));
     return row && storedCheckpoint(row);
   }
 
-  async latest(executionId: string): Promise<StoredCheckpoint | undefined> {
+  async latest(executionId: string, options: ReadOptions = {}): Promise<StoredCheckpoint | undefined> {
     validName('executionId', executionId);
-    const [row] = await this.#query(({ latest }) => latest, [executionId]);
+    const [row] = await this.#read(options, (query) => query(({ latest }) => latest, [executionId]));
     return row && storedCheckpoint(row);
   }
 
-  /** @throws CheckpointNotFoundError if a checkpoint given as a bound is not stored */
+  /** @throws CheckpointNotFoundError if a checkpoint given as a bound is not stored where the list is read */
   async list(executionId: string, options: ListOptions): Promise<Checkpoint[]> {
     checkListOptions(executionId, options);
+    return this.#read(options, (query) => this.#list(query, executionId, options));
+  }
+
+  async #list(query: TableQuery, executionId: string, options: ListOptions): Promise<Checkpoint[]> {
     const { limit, before, after } = options;
     const bounds = [before, after].filter((bound) => bound !== undefined);
     const kinds = { before: boundKind(before), after: boundKind(after) };
-    const rows = await this.#query(
+    const rows = await query(
       (sql) => sql.list(kinds),
       [
         executionId,
@@ -106,7 +125,11 @@ export class CheckpointTable {
       ],
     );
     if (rows.length === 0) {
-      for (const bound of bounds) if (typeof bound === 'string') await this.#assertListed(bound, executionId);
+      for (const bound of bounds) {
+        if (typeof bound !== 'string') continue;
+        const [stored] = await query(({ load }) => load, [bound]);
+        if (stored?.execution_id !== executionId) throw new CheckpointNotFoundError(bound);
+      }
     }
     return rows.map((row) => deserializeCheckpoint(checkpointOfRow(row)));
   }
@@ -228,9 +251,16 @@ export class CheckpointTable {
     return Number(row?.rows ?? 0);
   }
 
-  async #assertListed(id: string, executionId: string): Promise<void> {
-    const stored = await this.find(id);
-    if (stored?.checkpoint.executionId !== executionId) throw new CheckpointNotFoundError(id);
+  async #read<T>(
+    { consistency, atPrimary: primaryOnly }: ReadOptions,
+    read: (query: TableQuery) => Promise<T>,
+  ): Promise<T> {
+    const atPrimary = () => read((statement, values) => this.#query(statement, values));
+    if (!this.#replica || primaryOnly || consistency === 'latest') return atPrimary();
+    // Which kind the table is, the primary says. While that is away: those of a plain table are right for both kinds, if slower.
+    const sql = await this.#sql().catch(() => this.#statements.plain);
+    const atReplica = (query: ReadQuery) => read((statement, values) => query(statement(sql), values));
+    return this.#replica.read(atReplica, atPrimary);
   }
 
   #query(statement: (sql: CheckpointTableSql) => string, values: unknown[]): Promise<TextRow[]> {

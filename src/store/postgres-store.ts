@@ -5,40 +5,59 @@ import {
   serializeSuccessor,
 } from '../checkpoint.js';
 import { CheckpointNotFoundError } from '../errors.js';
+import type { Logger } from '../logger.js';
 import { Database, type PostgresOption } from '../postgres/database.js';
 import { type Period, tableNames } from '../postgres/identifiers.js';
 import type { DroppedPartitions } from '../postgres/partitions.js';
+import { openReplica, type ReadReplica } from '../postgres/read-replica.js';
 import type { PruneOptions, PruneResult } from '../retention/prune-options.js';
 import { Pruning } from '../retention/pruning.js';
-import type { CheckpointStore, ListOptions, SaveOptions, SaveReceipt } from './checkpoint-store.js';
+import type {
+  CheckpointStore,
+  ListOptions,
+  ReadOptions,
+  SaveOptions,
+  SaveReceipt,
+} from './checkpoint-store.js';
 import { CheckpointTable, type DirectWrite } from './checkpoint-table.js';
 
 export interface PostgresCheckpointStoreOptions {
   /** A DSN, a `pg` pool configuration, or a `pg.Pool`, which stays yours to close. */
   postgres: PostgresOption;
+  /**
+   * A replica of it for reads, in the same forms: all but those with `consistency: 'latest'` or `atPrimary` go there, and may see
+   * what it has not received yet as missing, or as not deleted yet. What it does not answer within 5 s, or refuses, is read at the
+   * primary; while it is away no read waits for it. Default: none.
+   */
+  readPostgres?: PostgresOption | undefined;
   /** Default `public`. */
   schema?: string;
   /** Default `checkpoints`. */
   table?: string;
   /** Partitions the table by `timestamp` where it is created here. Default: a plain table. One that is there stays as it is. */
   partitionBy?: Period | undefined;
+  /** Told of connections that are lost and of a replica that is away. Default: silent. */
+  logger?: Logger | undefined;
 }
 
 /**
- * The plain store: every save is one statement and is committed when `save` returns. Simple, always at the latest, and as
- * slow as a transaction for every step. May be used beside a queue on the same table; where an id is written both ways
- * with the same version, the order is that of the clocks of Redis and PostgreSQL.
+ * The plain store: every save is one statement and is committed when `save` returns. Simple, always at the latest (but for
+ * reads of a replica, see `readPostgres`), and as slow as a transaction for every step. May be used beside a queue on the same
+ * table; where an id is written both ways with the same version, the order is that of the clocks of Redis and PostgreSQL.
  */
 export class PostgresCheckpointStore implements CheckpointStore {
   readonly #database: Database;
+  readonly #replica: ReadReplica | undefined;
   readonly #table: CheckpointTable;
   readonly #pruning: Pruning;
 
   /** @throws InvalidConfigError naming the option. Connects when it is first used. */
   constructor(options: PostgresCheckpointStoreOptions) {
     const names = tableNames(options);
-    this.#database = new Database(options.postgres);
-    this.#table = new CheckpointTable(this.#database, names);
+    const { postgres, readPostgres, logger } = options;
+    this.#database = new Database(postgres, { logger });
+    this.#replica = openReplica(readPostgres, logger);
+    this.#table = new CheckpointTable(this.#database, names, { replica: this.#replica });
     this.#pruning = new Pruning(this.#database, names);
   }
 
@@ -79,14 +98,14 @@ export class PostgresCheckpointStore implements CheckpointStore {
     return serialized.map(({ id }, index) => directReceipt(id, writes[index] as DirectWrite));
   }
 
-  async load(id: string): Promise<Checkpoint> {
-    const stored = await this.#table.find(id);
+  async load(id: string, options: ReadOptions = {}): Promise<Checkpoint> {
+    const stored = await this.#table.find(id, options);
     if (!stored) throw new CheckpointNotFoundError(id);
     return stored.checkpoint;
   }
 
-  async latest(executionId: string): Promise<Checkpoint | undefined> {
-    return (await this.#table.latest(executionId))?.checkpoint;
+  async latest(executionId: string, options: ReadOptions = {}): Promise<Checkpoint | undefined> {
+    return (await this.#table.latest(executionId, options))?.checkpoint;
   }
 
   async list(executionId: string, options: ListOptions = {}): Promise<Checkpoint[]> {
@@ -111,8 +130,8 @@ export class PostgresCheckpointStore implements CheckpointStore {
     return this.#table.creatingTables(() => this.#pruning.prune(options));
   }
 
-  close(): Promise<void> {
-    return this.#database.close();
+  async close(): Promise<void> {
+    await Promise.all([this.#database.close(), this.#replica?.close()]);
   }
 }
 

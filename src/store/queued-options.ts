@@ -1,4 +1,5 @@
 import { InvalidConfigError } from '../errors.js';
+import type { PostgresOption } from '../postgres/database.js';
 import { checkLimits, limitsOf, type ProducerLimits } from '../producer/limits.js';
 import { retentionSettings } from '../retention/retention-options.js';
 import type { PipelineOptions } from '../writer/pipeline-options.js';
@@ -6,6 +7,13 @@ import { writerSettings } from '../writer/writer-options.js';
 import type { EmbeddedWriterOptions } from './embedded-writer.js';
 
 export interface QueuedCheckpointStoreOptions extends PipelineOptions, Partial<ProducerLimits> {
+  /**
+   * A replica of the PostgreSQL for reads: a DSN, a `pg` pool configuration, or a `pg.Pool`, which stays yours to close. Reads with
+   * `consistency: 'committed'` go there, unless `atPrimary`, and may see what it has not received yet as missing, or as not deleted
+   * yet; all else goes to the primary. What it does not answer within 5 s, or refuses, is read at the primary; while it is away no
+   * read waits for it. Default: none.
+   */
+  readPostgres?: PostgresOption | undefined;
   /** A checkpoint with more bytes than this does not travel through Redis but straight to PostgreSQL. Default 1 MiB. */
   maxQueuedBytes?: number;
   /**

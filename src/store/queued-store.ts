@@ -9,6 +9,7 @@ import { CheckpointNotFoundError, InvalidCheckpointError, QueueUnavailableError 
 import type { Scope } from '../postgres/checkpoint-table.js';
 import { Database } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
+import { openReplica, type ReadReplica } from '../postgres/read-replica.js';
 import type { Enqueued } from '../producer/limits.js';
 import { pendingFloors } from '../redis/pending-floors.js';
 import { queueKeys } from '../redis/queue-keys.js';
@@ -34,7 +35,7 @@ import { WriteQueue } from './write-queue.js';
 
 /**
  * Saves are acknowledged when Redis holds them, and committed by the workers (`CheckpointWriter`) a little later: the save
- * does not wait for PostgreSQL. Reads go straight to PostgreSQL and see what is committed, or with
+ * does not wait for PostgreSQL. Reads go straight to PostgreSQL, or to a replica of it, and see what is committed, or with
  * `consistency: 'latest'` wait for what was acknowledged before. At least once and idempotent: the highest version of an
  * id wins, then the latest save, whatever the order of arrival.
  *
@@ -44,6 +45,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
   readonly #maxQueuedBytes: number;
   readonly #writesThrough: boolean;
   readonly #database: Database;
+  readonly #replica: ReadReplica | undefined;
   readonly #queue: WriteQueue;
   readonly #table: CheckpointTable;
   readonly #direct: DirectWrites;
@@ -59,10 +61,13 @@ export class QueuedCheckpointStore implements CheckpointStore {
     const names = tableNames(options);
     const sink = new CheckpointSink(names);
     const pipeline = pipelineOf(options);
-    const { logger, writer } = options;
+    const { logger, writer, readPostgres } = options;
     this.#database = new Database(options.postgres, { logger });
-    const raiseSequence = (above: number) => this.#queue.producer.raiseSequence(above);
-    this.#table = new CheckpointTable(this.#database, names, raiseSequence);
+    this.#replica = openReplica(readPostgres, logger);
+    this.#table = new CheckpointTable(this.#database, names, {
+      raiseSequence: (above) => this.#queue.producer.raiseSequence(above),
+      replica: this.#replica,
+    });
     this.#queue = new WriteQueue({
       pipeline,
       limits,
@@ -129,7 +134,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
     if (consistency === 'latest' && executionId === undefined) {
       throw new InvalidCheckpointError('executionId', "is needed to load with consistency 'latest'");
     }
-    const read = () => this.#table.find(id);
+    const read = () => this.#table.find(id, options);
     const stored = await this.#queue.fence.read({ executionId: executionId ?? '', id, read }, options);
     if (!stored) throw new CheckpointNotFoundError(id);
     return stored.checkpoint;
@@ -137,7 +142,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
 
   async latest(executionId: string, options: ReadOptions = {}): Promise<Checkpoint | undefined> {
     this.#queue.assertOpen();
-    const read = () => this.#table.latest(executionId);
+    const read = () => this.#table.latest(executionId, options);
     return (await this.#queue.fence.read({ executionId, read }, options))?.checkpoint;
   }
 
@@ -187,7 +192,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
   /** Sends what is still gathered to Redis, then closes. Does not wait for commits: see `flush`. Idempotent. */
   async close(): Promise<void> {
     await this.#queue.close();
-    await this.#database.close();
+    await Promise.all([this.#database.close(), this.#replica?.close()]);
   }
 
   async #save(checkpoint: SerializedCheckpoint): Promise<SaveReceipt> {

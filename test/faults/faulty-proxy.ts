@@ -21,7 +21,7 @@ const DEFAULT_PORT: Record<string, number> = { 'redis:': 6379, 'postgres:': 5432
 
 /** Stands before a Redis, a PostgreSQL or any TCP server, and takes it away in the ways a network can. */
 export class FaultyProxy {
-  readonly #target: URL;
+  #target: URL;
   readonly #links = new Set<ProxyLink>();
   readonly #latency = { toServer: 0, toClient: 0 };
   #server: Server | undefined;
@@ -47,6 +47,11 @@ export class FaultyProxy {
     url.hostname = '127.0.0.1';
     url.port = String(this.#port);
     return url.toString();
+  }
+
+  /** New connections lead to another server from now on, as a virtual address or a DNS entry that moves; those that are stay. */
+  pointTo(target: string): void {
+    this.#target = new URL(target);
   }
 
   get connections(): number {

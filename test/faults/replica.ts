@@ -102,9 +102,11 @@ export class WorkerProcess {
     this.#child.kill(signal);
   }
 
-  /** Resolves when its log has a line with this text, now or later. */
-  logged(text: string): Promise<LogLine> {
-    return this.#until(`saying: ${text}`, () => this.log.find(({ msg }) => msg.includes(text)));
+  /** Resolves when its log has a line with this text, and of this SQLSTATE where one is given, now or later. */
+  logged(text: string, sqlState?: string): Promise<LogLine> {
+    const wanted = (line: LogLine) =>
+      line.msg.includes(text) && (sqlState === undefined || line.sqlState === sqlState);
+    return this.#until(`saying: ${text}`, () => this.log.find(wanted));
   }
 
   /** What it has written so far. */

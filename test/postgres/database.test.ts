@@ -72,6 +72,14 @@ describe('Database', () => {
     expect(await database.query('SELECT 1 AS one')).toEqual([{ one: '1' }]);
   });
 
+  it('gives up a connection to a server that only reads, for its address may lead to another one by now', async () => {
+    const database = open();
+    await database.withClient((client) => client.query('SET default_transaction_read_only = on'));
+    const write = () => database.query('CREATE TEMP TABLE written (n int)');
+    await expect(write()).rejects.toMatchObject({ sqlState: '25006' });
+    await write();
+  });
+
   it('returns every column as PostgreSQL prints it, whatever type parsers there are', async () => {
     const types = { getTypeParser: () => () => 'parsed by the application' };
     const database = open({ connectionString: services().databaseUrl, types });

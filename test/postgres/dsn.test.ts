@@ -38,6 +38,21 @@ describe('parseDsn', () => {
     expect(parse).not.toThrow(/secret/);
   });
 
+  it.each([
+    'postgresql://u:secret@a:5432,b:5433/db?target_session_attrs=read-write',
+    'postgresql://u:sec,ret@a,b/db',
+    'postgresql:///db?host=a,b',
+  ])('refuses several hosts, which pg would take for one name: %s', (dsn) => {
+    expect(() => parseDsn(dsn, 'readPostgres')).toThrow(INVALID('readPostgres'));
+    expect(() => parseDsn(dsn)).toThrow(/several hosts/);
+    expect(() => parseDsn(dsn)).not.toThrow(/sec,?ret/);
+  });
+
+  it('takes a comma in a password, and target_session_attrs of one host', () => {
+    const dsn = 'postgresql://u:a,b@host/db?target_session_attrs=read-write';
+    expect(parseDsn(dsn).connectionString).toContain('@host/db');
+  });
+
   it.each(['', 'secret', 'mysql://u:secret@host/db', 'postgres://u:secret@host:port/db'])(
     'refuses what is no DSN, without repeating it: %s',
     (dsn) => {

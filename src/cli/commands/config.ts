@@ -32,8 +32,10 @@ export function registerConfig(program: Command): void {
     );
 }
 
+const URLS = new Set<keyof Config>(['redis', 'postgres', 'readPostgres']);
+
 function shownValue(config: Config, name: keyof Config): string | number | boolean | null {
   const value = config[name];
   if (value === undefined) return null;
-  return name === 'redis' || name === 'postgres' ? redactUrl(String(value)) : value;
+  return URLS.has(name) ? redactUrl(String(value)) : value;
 }
