@@ -1,13 +1,7 @@
-import { access, constants } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { findProgram, type InstallOptions, installWithAptGet } from './package-install.js';
 import { run } from './run.js';
 
-/** Where programs are looked for, whether one may be installed, and who is told. */
-export interface InstallOptions {
-  env?: NodeJS.ProcessEnv | undefined;
-  onProgress?: ((message: string) => void) | undefined;
-  signal?: AbortSignal | undefined;
-}
+const PROGRAMS = ['redis-server', 'valkey-server'];
 
 /**
  * The path of a redis-server or valkey-server. Installs redis-server with the system's package manager when there is
@@ -15,7 +9,7 @@ export interface InstallOptions {
  */
 export async function redisServerProgram(options: InstallOptions = {}): Promise<string> {
   const env = options.env ?? process.env;
-  const found = await findRedisServer(env);
+  const found = await findProgram(PROGRAMS, env);
   if (found) return found;
   if (env.CKPT_NO_INSTALL === '1') {
     throw new Error(
@@ -23,58 +17,18 @@ export async function redisServerProgram(options: InstallOptions = {}): Promise<
     );
   }
   await installRedisServer(env, options);
-  const installed = await findRedisServer(env);
+  const installed = await findProgram(PROGRAMS, env);
   if (!installed) throw new Error('redis-server was installed, but is not on the PATH');
   return installed;
 }
 
-async function findRedisServer(env: NodeJS.ProcessEnv): Promise<string | undefined> {
-  return (await findProgram('redis-server', env)) ?? (await findProgram('valkey-server', env));
-}
-
-async function findProgram(name: string, env: NodeJS.ProcessEnv): Promise<string | undefined> {
-  for (const folder of (env.PATH ?? '').split(delimiter).filter(Boolean)) {
-    const path = join(folder, name);
-    const executable = await access(path, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (executable) return path;
-  }
-  return undefined;
-}
-
 async function installRedisServer(env: NodeJS.ProcessEnv, options: InstallOptions): Promise<void> {
-  const { onProgress, signal } = options;
-  if (await findProgram('apt-get', env)) {
-    const aptGet = await aptGetCommand(env);
-    onProgress?.('installing redis-server with apt-get');
-    const [command = 'apt-get', ...args] = aptGet;
-    try {
-      await run(command, [...args, 'update'], { env, signal });
-    } catch (error) {
-      // One unreachable repository fails the update; the package may well be known without it.
-      signal?.throwIfAborted();
-      onProgress?.(`apt-get update failed, trying to install all the same: ${String(error)}`);
-    }
-    await run(command, [...args, 'install', '-y', 'redis-server'], { env, signal });
-  } else if (await findProgram('brew', env)) {
-    onProgress?.('installing redis with brew');
-    await run('brew', ['install', 'redis'], { env, signal });
+  if (await findProgram(['apt-get'], env)) {
+    await installWithAptGet('redis-server', options);
+  } else if (await findProgram(['brew'], env)) {
+    options.onProgress?.('installing redis with brew');
+    await run('brew', ['install', 'redis'], { env, signal: options.signal });
   } else {
     throw new Error('no redis-server or valkey-server is on the PATH, nor apt-get or brew to install one');
   }
-}
-
-async function aptGetCommand(env: NodeJS.ProcessEnv): Promise<string[]> {
-  const aptGet = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get'];
-  if (process.getuid?.() === 0) return aptGet;
-  try {
-    await run('sudo', ['-n', 'true'], { env });
-  } catch (cause) {
-    throw new Error('no redis-server is on the PATH, and apt-get needs root or sudo without a password', {
-      cause,
-    });
-  }
-  return ['sudo', '-n', ...aptGet];
 }

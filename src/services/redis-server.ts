@@ -1,7 +1,8 @@
 import { Redis } from 'ioredis';
 import { GuardedFolder } from './guarded-folder.js';
 import { LocalServer } from './local-server.js';
-import { type InstallOptions, redisServerProgram } from './redis-install.js';
+import type { InstallOptions } from './package-install.js';
+import { redisServerProgram } from './redis-install.js';
 import { redisArguments } from './settings.js';
 
 const PROBE_TIMEOUT_MS = 1_000;
