@@ -1,3 +1,4 @@
+import { type Browser, chromium } from 'playwright-core';
 import { findProgram, type InstallOptions, installWithAptGet } from '../../src/services/package-install.js';
 
 const PROGRAMS = ['chromium', 'chromium-browser', 'google-chrome'];
@@ -20,4 +21,9 @@ export async function findChromium(options: InstallOptions = {}): Promise<Chromi
   }
   const installed = await findProgram(PROGRAMS, env);
   return installed ? { path: installed } : { missing: `${wanted}; apt-get installed none` };
+}
+
+/** As it also runs in a container: as root, and with little shared memory. */
+export function launchChromium(path: string): Promise<Browser> {
+  return chromium.launch({ executablePath: path, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
 }

@@ -3,8 +3,8 @@
  * @typedef {import('../page-api.js').DeadLetter} DeadLetter
  */
 
-/** Longer than the server waits for Redis or PostgreSQL. */
-const TIMEOUT_MS = 20_000;
+/** Longer than the server takes for any other answer. */
+const TIMEOUT_MS = 25_000;
 
 /** What the server answered instead. Its message is written for the person who reads it. */
 export class ApiError extends Error {
@@ -47,10 +47,11 @@ export function get(path, query = {}) {
  * @template Answer
  * @param {string} path
  * @param {object} body
+ * @param {{ timeoutMs?: number }} [options]
  * @returns {Promise<Answer>}
  */
-export function post(path, body) {
-  return request('POST', path, body);
+export function post(path, body, { timeoutMs } = {}) {
+  return request('POST', path, body, timeoutMs);
 }
 
 /**
@@ -67,7 +68,7 @@ export function remove(path) {
  * @param {object} [body]
  * @returns {Promise<any>}
  */
-async function request(method, path, body) {
+async function request(method, path, body, timeoutMs = TIMEOUT_MS) {
   // The server answers a changing request only with this header, which no form of another site can send.
   const headers = body && { 'content-type': 'application/json', 'x-checkpoint-queue': 'dashboard' };
   const response = await reach(`api/${path}`, {
@@ -75,7 +76,7 @@ async function request(method, path, body) {
     headers,
     body: body && JSON.stringify(body),
     cache: 'no-store',
-    signal: AbortSignal.timeout(TIMEOUT_MS),
+    signal: AbortSignal.timeout(timeoutMs),
   });
   if (response.status === 401 && path !== 'session') {
     // The fragment stays, and leads back to where one was.

@@ -6,6 +6,9 @@ import { counted } from './format.js';
  * @typedef {import('../page-api.js').DeadLetterSelection} DeadLetterSelection
  */
 
+/** A hundred thousand dead letters take about half a minute; the server gives up after ten. */
+const TIMEOUT_MS = 610_000;
+
 /** Asks before dead letters are given up, and says how many. */
 export class PurgeDialog {
   #title = element('h2', { id: 'purge-title' });
@@ -45,7 +48,7 @@ export class PurgeDialog {
       this.#purge.onclick = async () => {
         this.#purge.disabled = true;
         try {
-          ({ purged } = await post('dead-letters/purge', selection));
+          ({ purged } = await post('dead-letters/purge', selection, { timeoutMs: TIMEOUT_MS }));
           this.node.close();
         } catch (error) {
           this.#purge.disabled = false;

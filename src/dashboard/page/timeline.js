@@ -129,5 +129,5 @@ class TimelineView {
 function pendingWords(pending) {
   if (pending === null) return 'Whether more of it waits in the queue is not known: Redis does not answer.';
   if (pending === 0) return null;
-  return `${counted(pending, 'save')} acknowledged, not committed yet.`;
+  return `What is acknowledged in ${counted(pending, 'job')} is not committed yet.`;
 }

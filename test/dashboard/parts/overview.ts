@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest';
+import { newCheckpoint } from '../../contract/checkpoints.js';
+import { startWriter, testPlace, testStore } from '../../store/place.js';
+import { openPage, openWatched, seen } from '../browser.js';
+import { servePage } from './page-server.js';
+
+const NOBODY = '127.0.0.1:1';
+
+export function describeOverview(): void {
+  describe('the overview', () => {
+    it('moves while saves come, and are committed', async () => {
+      const place = await testPlace();
+      const store = testStore(place);
+      const page = await openPage((await servePage(place)).url);
+      const tile = (label: string) => page.locator('.tile').filter({ hasText: label });
+      await seen(tile('Waiting jobs').getByText('0', { exact: true }));
+      await seen(page.getByText('No worker runs.'));
+      await store.save(newCheckpoint());
+      await seen(tile('Waiting jobs').getByText('1', { exact: true }));
+      await startWriter(place);
+      await seen(tile('Committed a second').getByText('1 in all'));
+      await seen(tile('Waiting jobs').getByText('0', { exact: true }));
+      await seen(page.getByRole('table', { name: 'Workers' }).getByText('takes jobs'));
+    });
+
+    it('draws three charts, and draws them again when the colours change', async () => {
+      const page = await openPage((await servePage(await testPlace())).url);
+      const charts = page.getByRole('figure').locator('canvas');
+      await expect.poll(() => charts.count()).toBe(3);
+      const light = await charts.first().screenshot();
+      await page.emulateMedia({ colorScheme: 'dark' });
+      await expect.poll(() => charts.count()).toBe(3);
+      expect(await charts.first().screenshot()).not.toEqual(light);
+    });
+
+    it('says that the server is away, and goes on when it is back', async () => {
+      const place = await testPlace();
+      const first = await servePage(place);
+      const { page } = await openWatched(first.url);
+      await seen(page.getByText('Redis up'));
+      const port = Number(new URL(first.url).port);
+      await first.close();
+      const banner = page.getByRole('alert').getByText('The dashboard’s server does not answer.');
+      await seen(banner);
+      await servePage(place, { port });
+      await banner.waitFor({ state: 'detached' });
+      await seen(page.getByText('Redis up'));
+    });
+
+    it('says which service is down, and that there is nothing to draw', async () => {
+      const place = await testPlace();
+      const away = { redis: `redis://${NOBODY}`, postgres: `postgres://${NOBODY}/nothing` };
+      const page = await openPage((await servePage({ ...place, ...away })).url);
+      await seen(page.getByRole('alert').getByText('Redis does not answer.'));
+      await seen(page.getByRole('alert').getByText('PostgreSQL does not answer.'));
+      await seen(page.getByText('No samples yet.'));
+    });
+  });
+
+  describe('every part', () => {
+    it('says nothing in the console, and needs no more than a narrow window', async () => {
+      const place = await testPlace();
+      await startWriter(place);
+      const { url } = await servePage(place);
+      for (const width of [1000, 400]) {
+        const page = await openPage(url, { viewport: { width, height: 800 } });
+        await seen(page.getByText('takes jobs'));
+        for (const name of ['Dead letters', 'Executions', 'Overview']) {
+          await page.getByRole('navigation').getByRole('link', { name }).click();
+          await seen(page.getByRole('heading', { name, level: 1 }));
+          expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+        }
+      }
+    });
+
+    it('leads to the jobs of the queue', async () => {
+      const place = await testPlace();
+      const { page, complaints } = await openWatched((await servePage(place)).url);
+      await page.getByRole('link', { name: 'Queues' }).click();
+      await seen(page.getByText(place.queue, { exact: true }).first());
+      // bull-board's page would like another font, from elsewhere.
+      expect(complaints.filter((text) => !text.includes('fonts.googleapis.com'))).toEqual([]);
+    });
+  });
+}
