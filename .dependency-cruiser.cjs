@@ -2,6 +2,7 @@
 const LAYERS = [
   'src/cli',
   'workers',
+  'src/dashboard',
   'src/index',
   'src/doctor',
   'src/langgraph',
@@ -21,6 +22,9 @@ const LAYERS = [
 const GRAPH_DEMO = 'cli/demo/langgraph';
 /** What a worker needs to write LangGraph's tables. */
 const GRAPH_SINK = '^src/langgraph/graph-(sink|record|body)';
+
+/** What a worker needs to see whether it may serve the dashboard. */
+const DASHBOARD_SETTINGS = '^src/dashboard/access\\.ts$';
 
 module.exports = {
   forbidden: [
@@ -52,6 +56,24 @@ module.exports = {
       severity: 'error',
       from: { path: [GRAPH_SINK, '^(workers|src/index)'] },
       to: { path: 'node_modules/@langchain', reachable: true },
+    },
+    // A worker that serves no dashboard does not even load it.
+    {
+      name: 'the dashboard is imported only when it is used',
+      severity: 'error',
+      from: { path: '^(src|workers)/', pathNot: '^src/dashboard/' },
+      to: {
+        path: '^src/dashboard/',
+        pathNot: DASHBOARD_SETTINGS,
+        dynamic: false,
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
+      name: 'the check of its settings gets by without it',
+      severity: 'error',
+      from: { path: DASHBOARD_SETTINGS },
+      to: { path: 'node_modules/(fastify|@fastify|@bull-board)', reachable: true },
     },
     {
       name: 'the recorder works on any store',

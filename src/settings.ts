@@ -95,6 +95,18 @@ export const SETTINGS = {
     '127.0.0.1',
     'address at which it does; in a container `0.0.0.0`',
   ),
+  dashboard: setting(
+    'CKPT_DASHBOARD',
+    flag(),
+    false,
+    'whether the worker serves the dashboard at that port too: `true` or `false`',
+  ),
+  dashboardToken: setting(
+    'CKPT_DASHBOARD_TOKEN',
+    z.string().regex(/^[!-~]{16,512}$/, 'must have 16 to 512 characters of ASCII, without spaces'),
+    undefined,
+    'what has to be known to use the dashboard; must be set where other machines can reach it',
+  ),
   otel: setting(
     'CKPT_OTEL',
     flag(),

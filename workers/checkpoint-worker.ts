@@ -2,14 +2,16 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { type ConnectedConfig, loadConfig, withServices } from '../src/config.js';
-import { CheckpointQueueError } from '../src/errors.js';
+import { assertProtected } from '../src/dashboard/access.js';
+import type { DashboardConfig } from '../src/dashboard/dashboard.js';
+import { CheckpointQueueError, InvalidConfigError } from '../src/errors.js';
 import { GraphSink } from '../src/langgraph/graph-sink.js';
 import type { Logger } from '../src/logger.js';
 import { graphTableNames } from '../src/postgres/graph-tables.js';
 import { retentionOfEnvironment } from '../src/retention/retention-options.js';
 import type { WriterStats } from '../src/writer/batch-committer.js';
 import { CheckpointWriter } from '../src/writer/checkpoint-writer.js';
-import type { WorkerHttp } from './http/server.js';
+import type { HttpGuest, WorkerHttp } from './http/server.js';
 import { loadTelemetry } from './telemetry.js';
 
 /** What a worker tells a parent that started it with an IPC channel: when it takes jobs, and what it has written. */
@@ -24,9 +26,11 @@ const SIGNAL_EXIT_CODE = { SIGINT: 130, SIGTERM: 143 } as const;
  * it has within the deadline. A second signal ends it at once, which loses nothing either: its jobs come back when their
  * locks expire. Resolves when the writer is closed; what a service that is away still holds open may keep the process alive
  * then, so the caller ends it with `process.exit`.
- * @throws what nobody handled, after an attempt to close: the process cannot be trusted to go on
+ * @throws InvalidConfigError for a dashboard that would be open to others; what nobody handled, after an attempt to close: the
+ *   process cannot be trusted to go on
  */
 export async function runWorker(config: ConnectedConfig): Promise<void> {
+  checkDashboard(config);
   const logger = pino({ name: 'checkpoint-worker', level: config.logLevel });
   const telemetry = config.otel ? await loadTelemetry() : undefined;
   const sinks = [new GraphSink(graphTableNames(config.graphSchema))];
@@ -81,14 +85,41 @@ async function serveHttp(
 ): Promise<WorkerHttp | undefined> {
   if (httpPort === undefined) return undefined;
   const { WorkerHttp } = await import('./http/server.js');
+  const guest = config.dashboard ? await dashboardGuest(config, logger) : undefined;
   try {
-    const http = await WorkerHttp.start(writer, { ...config, httpPort });
+    const http = await WorkerHttp.start(writer, { ...config, httpPort, guest });
     logger.info({ url: http.url }, 'serving health and metrics');
     return http;
   } catch (error) {
     await writer.close({ deadlineMs: 0 });
     throw error;
   }
+}
+
+/** Loads nothing of the dashboard. @throws InvalidConfigError naming the variable */
+function checkDashboard({ dashboard, dashboardToken, httpPort, httpHost }: ConnectedConfig): void {
+  if (!dashboard) return;
+  if (httpPort === undefined) {
+    throw new InvalidConfigError('CKPT_HTTP_PORT', 'must be set for CKPT_DASHBOARD=true: it is served there');
+  }
+  assertProtected(httpHost, dashboardToken);
+}
+
+async function dashboardGuest(
+  { dashboardToken: token, ...config }: DashboardConfig & Pick<ConnectedConfig, 'dashboardToken'>,
+  logger: Logger,
+): Promise<HttpGuest> {
+  const [{ Dashboard }, { registerDashboard }, { BASE_PATH, SERVER_OPTIONS }] = await Promise.all([
+    import('../src/dashboard/dashboard.js'),
+    import('../src/dashboard/register.js'),
+    import('../src/dashboard/server.js'),
+  ]);
+  const dashboard = new Dashboard({ ...config, token }, logger);
+  return {
+    options: SERVER_OPTIONS,
+    register: (app) => registerDashboard(app, dashboard, { basePath: BASE_PATH }),
+    close: () => dashboard.close(),
+  };
 }
 
 function answerParent(writer: CheckpointWriter): void {

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { note } from './command.js';
 import { registerClear } from './commands/clear.js';
 import { registerConfig } from './commands/config.js';
+import { registerDashboard } from './commands/dashboard.js';
 import { registerDead } from './commands/dead/index.js';
 import { registerDelete } from './commands/delete.js';
 import { registerDemo } from './commands/demo.js';
@@ -29,6 +30,7 @@ Examples:
   ckpt save checkpoints.jsonl --wait           save a file of JSON lines
   ckpt latest run-1 --consistency latest       where to resume, with all that was acknowledged
   ckpt stats --watch                           queue, lag and rates
+  ckpt dashboard                               all of it in a browser
   ckpt doctor                                  what is wrong or will be, and what to do
   ckpt prune --keep-last 20 --older-than 30d   remove what is old
   ckpt dead list                               what PostgreSQL refuses; "ckpt dead --help" says what to do
@@ -59,6 +61,7 @@ function buildProgram(): Command {
     registerPrune,
     registerDead,
     registerStats,
+    registerDashboard,
     registerDoctor,
     registerConfig,
   ];

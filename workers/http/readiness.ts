@@ -6,8 +6,8 @@ import { SCHEMA_VERSION, schemaVersion } from '../../src/postgres/schema.js';
 import { RedisConnection, redisErrorText } from '../../src/redis/connection.js';
 import { before, settlesWithin } from '../../src/redis/deadline.js';
 import { EVICTION_POLICY, readServerInfo } from '../../src/redis/server-info.js';
+import { remembered } from '../../src/remembered.js';
 import type { CheckpointWriter } from '../../src/writer/checkpoint-writer.js';
-import { remembered } from './memo.js';
 
 export type CheckResult = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 

@@ -1,12 +1,12 @@
-import fastify, { type FastifyInstance } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import type { ConnectedConfig } from '../../src/config.js';
 import { HttpListenError } from '../../src/errors.js';
 import { RedisConnection } from '../../src/redis/connection.js';
 import { before, settlesWithin } from '../../src/redis/deadline.js';
 import { queueKeys } from '../../src/redis/queue-keys.js';
 import { readQueueStats } from '../../src/redis/queue-stats.js';
+import { remembered } from '../../src/remembered.js';
 import type { CheckpointWriter } from '../../src/writer/checkpoint-writer.js';
-import { remembered } from './memo.js';
 import { WriterMetrics } from './metrics.js';
 import { ReadinessProbe } from './readiness.js';
 
@@ -16,7 +16,16 @@ export type WorkerHttpConfig = Pick<
 > & {
   /** 0: a free one. */
   httpPort: number;
+  /** Serves what else it is to serve. Awaited before it listens; closed after it has stopped. */
+  guest?: HttpGuest | undefined;
 };
+
+/** A part of the server that is loaded only where it is wanted. */
+export interface HttpGuest {
+  readonly options: FastifyServerOptions;
+  register(app: FastifyInstance): Promise<void>;
+  close(): Promise<void>;
+}
 
 const CLOSE_MS = 2000;
 const REMEMBERED_MS = 1000;
@@ -25,7 +34,8 @@ const QUEUE_TIMEOUT_MS = 2000;
 
 /**
  * Health and metrics of one worker over HTTP: `/healthz`, whether the process lives and its loop turns; `/readyz`, whether it can
- * take saves to PostgreSQL; `/metrics` for Prometheus. Nothing of a checkpoint is served, and nothing can be changed.
+ * take saves to PostgreSQL; `/metrics` for Prometheus. Nothing of a checkpoint is served, and nothing can be changed, but by a guest,
+ * which has a door of its own.
  */
 export class WorkerHttp {
   readonly #app: FastifyInstance;
@@ -35,7 +45,7 @@ export class WorkerHttp {
 
   private constructor(
     private readonly writer: CheckpointWriter,
-    config: WorkerHttpConfig,
+    private readonly config: WorkerHttpConfig,
   ) {
     this.#readiness = new ReadinessProbe(writer, config);
     this.#redis = new RedisConnection(config.redis, 'commands');
@@ -51,6 +61,7 @@ export class WorkerHttp {
     const http = new WorkerHttp(writer, config);
     const { httpHost: host, httpPort: port } = config;
     try {
+      await config.guest?.register(http.#app);
       await http.#app.listen({ host, port });
       return http;
     } catch (error) {
@@ -73,11 +84,11 @@ export class WorkerHttp {
   async #close(): Promise<void> {
     await settlesWithin(this.#app.close(), CLOSE_MS);
     this.#redis.close();
-    await this.#readiness.close();
+    await Promise.all([this.#readiness.close(), this.config.guest?.close()]);
   }
 
   #routes(metrics: WriterMetrics): FastifyInstance {
-    const app = fastify({ forceCloseConnections: true });
+    const app = fastify({ forceCloseConnections: true, ...this.config.guest?.options });
     app.get('/healthz', async (_, reply) => {
       const { state } = this.writer;
       return reply.code(state === 'ended' ? 503 : 200).send({ alive: state !== 'ended', worker: state });

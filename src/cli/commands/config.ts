@@ -7,7 +7,7 @@ import { type CommonOptions, runCommand } from '../command.js';
 export function registerConfig(program: Command): void {
   program
     .command('config')
-    .description('print the settings in force; passwords are not shown')
+    .description('print the settings in force; passwords and tokens are not shown')
     .option('--json', 'print JSON')
     .action((options: CommonOptions) =>
       runCommand(options, async ({ config, print }) => {
@@ -29,5 +29,6 @@ export function registerConfig(program: Command): void {
 function shownValue(config: Config, name: keyof Config): string | number | boolean | null {
   const value = config[name];
   if (value === undefined) return null;
+  if (name === 'dashboardToken') return '***';
   return name === 'redis' || name === 'postgres' ? redactUrl(String(value)) : value;
 }

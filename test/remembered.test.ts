@@ -1,5 +1,5 @@
 import { expect, it, vi } from 'vitest';
-import { remembered } from '../../workers/http/memo.js';
+import { remembered } from '../src/remembered.js';
 
 it('one look serves all who ask while it is fresh, also while it is under way', async () => {
   let answer = (_: number) => {};

@@ -1,0 +1,121 @@
+import pg from 'pg';
+import type { ConnectedConfig } from '../config.js';
+import { DeadLetters } from '../dead-letters/dead-letters.js';
+import { QueueUnavailableError } from '../errors.js';
+import { type Logger, silentLogger } from '../logger.js';
+import { boundedPool } from '../postgres/bounded-pool.js';
+import { Database } from '../postgres/database.js';
+import { type TableNames, tableNames } from '../postgres/identifiers.js';
+import { RedisConnection } from '../redis/connection.js';
+import { settlesWithin } from '../redis/deadline.js';
+import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
+import { readQueueStats } from '../redis/queue-stats.js';
+import { askWithin } from '../redis/retry.js';
+import { remembered } from '../remembered.js';
+import { CheckpointTable } from '../store/checkpoint-table.js';
+import { CommitWatcher } from '../store/commit-watcher.js';
+import { Access } from './access.js';
+import { ExecutionReader } from './execution-reader.js';
+import { ReplayTasks } from './replay-tasks.js';
+import { Sampler } from './sampler.js';
+
+export type DashboardConfig = Pick<
+  ConnectedConfig,
+  'redis' | 'postgres' | 'queue' | 'prefix' | 'schema' | 'table' | 'enqueueTimeoutMs'
+> & {
+  /** What has to be known to use it. Undefined: nothing, for who may reach it. */
+  readonly token?: string | undefined;
+};
+
+/** Of PostgreSQL's connections: it is looked at by few, and writers need theirs. */
+const POOL_SIZE = 2;
+const QUERY_TIMEOUT_MS = 5000;
+/** A connection that is being made when the first one asks is waited for. */
+const LOOK_TIMEOUT_MS = 2000;
+const ROWS_REMEMBERED_MS = 10_000;
+const CLOSE_MS = 1200;
+
+/** What the dashboard works with: it opens the connections, and closes them. Nothing here fails because a service is away. */
+export class Dashboard {
+  readonly access: Access;
+  readonly names: TableNames;
+  readonly keys: QueueKeys;
+  readonly connection: RedisConnection;
+  readonly sampler: Sampler;
+  readonly letters: DeadLetters;
+  readonly replays: ReplayTasks;
+  readonly executions: ExecutionReader;
+  /** PostgreSQL's estimate of the rows; null while it cannot be reached. Never rejects. */
+  readonly estimatedRows: () => Promise<number | null>;
+  readonly #pool: pg.Pool;
+  readonly #database: Database;
+  readonly #watcher: CommitWatcher;
+  #closing: Promise<void> | undefined;
+
+  /** @throws InvalidConfigError naming the option */
+  constructor(
+    { token, ...config }: DashboardConfig,
+    readonly logger: Logger = silentLogger,
+  ) {
+    const { queue, prefix, schema, table, enqueueTimeoutMs } = config;
+    this.access = new Access(token);
+    this.names = tableNames({ schema, table });
+    this.keys = queueKeys({ queue, prefix });
+    this.#pool = new pg.Pool(
+      boundedPool(config.postgres, {
+        name: 'checkpoint-queue dashboard',
+        max: POOL_SIZE,
+        timeoutMs: QUERY_TIMEOUT_MS,
+      }),
+    );
+    // Without a listener the loss of an idle connection would end the process.
+    this.#pool.on('error', () => {});
+    this.#database = new Database(this.#pool);
+    this.connection = new RedisConnection(config.redis, 'commands', logger);
+    this.sampler = new Sampler(() =>
+      askWithin(LOOK_TIMEOUT_MS, () => readQueueStats(this.connection, this.keys), 'reading the queue'),
+    );
+    this.letters = new DeadLetters({
+      ...{ queue, prefix, schema, table, enqueueTimeoutMs, logger },
+      redis: this.connection.client,
+      postgres: this.#pool,
+    });
+    this.replays = new ReplayTasks(this.letters, logger);
+    this.executions = new ExecutionReader(this.#database, this.names);
+    this.#watcher = new CommitWatcher(this.connection, this.keys);
+    const checkpoints = new CheckpointTable(this.#database, this.names);
+    this.estimatedRows = remembered(ROWS_REMEMBERED_MS, () => checkpoints.estimatedRows().catch(() => null));
+  }
+
+  /** Jobs with acknowledged saves of an execution that are not committed; null while Redis is down. */
+  async pendingJobs(executionId: string): Promise<number | null> {
+    try {
+      const { jobIds } = await this.#watcher.pending(executionId, LOOK_TIMEOUT_MS);
+      const ended = await this.#watcher.ended(jobIds);
+      return jobIds.filter((jobId) => !ended.has(jobId)).length;
+    } catch (error) {
+      if (error instanceof QueueUnavailableError || !this.connection.ready) return null;
+      throw error;
+    }
+  }
+
+  /** Stops replays between two dead letters. Waits for no service that is away. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const ended = [
+      this.sampler.close(),
+      this.replays.close().then(() => this.letters.close()),
+      this.#watcher.close(),
+    ];
+    await settlesWithin(Promise.allSettled(ended), CLOSE_MS);
+    this.connection.close();
+    const released = this.#database.close().then(() => this.#pool.end());
+    if (!(await settlesWithin(released, CLOSE_MS / 2))) {
+      this.logger.warn({}, 'PostgreSQL did not let go of a connection in time');
+    }
+  }
+}

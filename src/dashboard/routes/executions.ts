@@ -1,0 +1,44 @@
+import type { FastifyInstance } from 'fastify';
+import type { Dashboard } from '../dashboard.js';
+import { differenceOf } from '../difference.js';
+import { assertKnown, filledIn, text, wholeNumber } from '../parameters.js';
+
+const EXECUTIONS = { fallback: 20, maximum: 200 };
+const CHECKPOINTS = { fallback: 100, maximum: 1000 };
+
+/** `executions`: which were saved lately, their checkpoints in order, and what changed from one to the next. */
+export function executionRoutes(api: FastifyInstance, dashboard: Dashboard): void {
+  const { executions } = dashboard;
+
+  api.get('/executions', async (request) => {
+    const query = filledIn(request.query);
+    assertKnown(query, ['limit']);
+    return { executions: await executions.recent(wholeNumber(query, 'limit', EXECUTIONS)) };
+  });
+
+  api.get<{ Params: { executionId: string } }>('/executions/:executionId/checkpoints', async (request) => {
+    const query = filledIn(request.query);
+    assertKnown(query, ['limit', 'after']);
+    const { executionId } = request.params;
+    const limit = wholeNumber(query, 'limit', CHECKPOINTS);
+    const [found, pending] = await Promise.all([
+      executions.timeline(executionId, limit + 1, text(query, 'after')),
+      dashboard.pendingJobs(executionId),
+    ]);
+    const checkpoints = found.slice(0, limit);
+    return { checkpoints, next: found.length > limit ? (checkpoints.at(-1)?.id ?? null) : null, pending };
+  });
+
+  api.get<{ Params: { executionId: string; id: string } }>(
+    '/executions/:executionId/checkpoints/:id',
+    async (request) => {
+      assertKnown(filledIn(request.query), []);
+      const { executionId, id } = request.params;
+      const { checkpoint, previous } = await executions.neighbours(executionId, id);
+      const difference = previous
+        ? differenceOf(previous.state, checkpoint.state)
+        : { changes: [], truncated: false };
+      return { checkpoint, previous: previous?.id ?? null, ...difference };
+    },
+  );
+}

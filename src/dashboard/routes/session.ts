@@ -1,0 +1,28 @@
+import type { FastifyInstance } from 'fastify';
+import { InvalidRequestError, RequestError } from '../answers.js';
+import { clearedCookie, sessionCookie, sessionOf } from '../cookie.js';
+import type { Dashboard } from '../dashboard.js';
+import { assertKnown, fieldsOf, text } from '../parameters.js';
+
+/** `session`: signing in and out. The only part of the API that is open. */
+export function sessionRoutes(api: FastifyInstance, { access, logger }: Dashboard): void {
+  api.post('/session', async (request, reply) => {
+    const fields = fieldsOf(request.body);
+    assertKnown(fields, ['token']);
+    const token = text(fields, 'token');
+    if (token === undefined) throw new InvalidRequestError('token', 'is missing');
+    if (!access.needsToken) return reply.code(204).send();
+    const session = access.signIn(token, request.ip);
+    if (session === undefined) {
+      logger.warn({}, 'somebody tried to sign in at the dashboard with a wrong token');
+      throw new RequestError(401, 'UNAUTHORIZED', 'this is not the token');
+    }
+    return reply.code(204).header('set-cookie', sessionCookie(request, session)).send();
+  });
+
+  api.delete('/session', async (request, reply) => {
+    const session = sessionOf(request);
+    if (session !== undefined) access.signOut(session);
+    return reply.code(204).header('set-cookie', clearedCookie(request)).send();
+  });
+}
