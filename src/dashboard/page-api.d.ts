@@ -100,12 +100,14 @@ export interface TimelineEntry {
   nodeName: string;
   timestamp: string;
   version: number;
+  /** As PostgreSQL stores it, compressed. */
   stateBytes: number;
 }
 
 export interface Timeline {
   checkpoints: TimelineEntry[];
   next: string | null;
+  /** Jobs with acknowledged saves of the execution; null while Redis is down. */
   pending: number | null;
 }
 

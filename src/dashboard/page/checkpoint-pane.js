@@ -39,7 +39,7 @@ export class CheckpointPane {
       ['Node', entry.nodeName],
       ['Version', String(entry.version)],
       ['Saved', time(entry.timestamp, { milliseconds: true })],
-      ['State', formatBytes(entry.stateBytes)],
+      ['Stored size', formatBytes(entry.stateBytes)],
     ];
     fill(
       this.node,

@@ -116,7 +116,7 @@ class TimelineView {
       element('span', { class: 'node' }, entry.nodeName),
       element('span', { class: 'version' }, `version ${entry.version}`),
       element('span', { class: 'when' }, time(entry.timestamp, { milliseconds: true })),
-      element('span', { class: 'size' }, formatBytes(entry.stateBytes)),
+      element('span', { class: 'size' }, `${formatBytes(entry.stateBytes)} stored`),
       element('code', { class: 'id' }, entry.id),
     );
     const gapText =
