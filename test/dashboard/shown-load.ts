@@ -6,10 +6,14 @@ import type { LocalServices } from '../../src/services/local-services.js';
 const NODES = ['plan', 'search', 'read', 'compare', 'answer'];
 const CITIES = ['Basel', 'Lyon', 'Turin', 'Graz', 'Ghent', 'Porto', 'Bergen'];
 const TICK_MS = 100;
-/** Saves in a tick, about, and at once where many agents come back at the same time. */
-const STEADY = 120;
-const SURGE = 14_000;
-const TICKS_BETWEEN_SURGES = 230;
+/** Saves in a tick, about, and when many agents come back at the same time: more than the workers commit. */
+const STEADY = 150;
+const SURGE = 3000;
+const SURGE_TICKS = 30;
+const TICKS_BETWEEN_SURGES = 320;
+/** When somebody else keeps the table for himself, and for how long: saves wait in the queue. */
+const LOCKED_AT_TICK = 450;
+const LOCKED_SECONDS = 12;
 
 /** Agents that look for trains, as a picture shows them. Their table refuses what cannot be paid. */
 export class ShownLoad {
@@ -34,15 +38,25 @@ export class ShownLoad {
 
   async run(forMs: number): Promise<void> {
     const end = Date.now() + forMs;
+    let locked: Promise<unknown> = Promise.resolve();
     for (let tick = 0; Date.now() < end; tick++) {
       const count = Math.round(STEADY * (1 + 0.5 * Math.sin(tick / 60) + 0.3 * Math.random()));
-      await this.#save(tick % TICKS_BETWEEN_SURGES === TICKS_BETWEEN_SURGES - 60 ? SURGE : count);
+      const isSurge = (tick + TICKS_BETWEEN_SURGES / 2) % TICKS_BETWEEN_SURGES < SURGE_TICKS;
+      await this.#save(isSurge ? SURGE : count);
       if (tick % 45 === 0) await this.#step();
       if (tick % 170 === 100) await this.#refused();
+      if (tick === LOCKED_AT_TICK) locked = this.#holdTable();
       await delay(TICK_MS);
     }
+    await locked;
     await this.#store.flush().catch(() => {}); // what was refused is what is to be seen
     await this.#pool.query('ANALYZE checkpoints'); // for the estimate of the rows
+  }
+
+  #holdTable(): Promise<unknown> {
+    return this.#pool.query(
+      `BEGIN; LOCK TABLE checkpoints IN SHARE MODE; SELECT pg_sleep(${LOCKED_SECONDS}); COMMIT`,
+    );
   }
 
   async #save(count: number): Promise<void> {

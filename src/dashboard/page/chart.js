@@ -111,8 +111,13 @@ export class Chart {
         y: { range: (_, __, max) => [0, Math.max(atLeast, max * 1.1)] },
       },
       axes: [
-        { ...axis, space: 60, size: 24, values: (_, splits) => splits.map(minutes) },
-        { ...axis, space: 32, size: 58, values: (_, splits) => splits.map((value) => format(value)) },
+        {
+          ...axis,
+          space: 80,
+          size: 24,
+          values: (_, splits, __, ___, step) => splits.map((at) => clock(at, step)),
+        },
+        { ...axis, space: 24, size: 58, values: (_, splits) => splits.map((value) => format(value)) },
       ],
       series: [
         {},
@@ -154,7 +159,11 @@ function columns(samples, series) {
   ];
 }
 
-/** @param {number} seconds since 1970 */
-function minutes(seconds) {
-  return formatClock(new Date(seconds * 1000)).slice(0, -':00'.length);
+/**
+ * @param {number} seconds since 1970
+ * @param {number} step to the next label, in seconds
+ */
+function clock(seconds, step) {
+  const text = formatClock(new Date(seconds * 1000));
+  return step < 60 ? text : text.slice(0, -':00'.length);
 }

@@ -1,8 +1,9 @@
 import { ApiError, get, inWords } from './api.js';
+import { DeadLetterActions } from './dead-letter-actions.js';
 import { asQuery, DeadLetterFilters } from './dead-letter-filters.js';
 import { DeadLetterTable } from './dead-letter-table.js';
 import { element, fill } from './elements.js';
-import { counted, formatNumber } from './format.js';
+import { counted } from './format.js';
 import { LatestOnly } from './latest-only.js';
 import { Pager } from './pager.js';
 import { PurgeDialog } from './purge-dialog.js';
@@ -31,7 +32,12 @@ export function deadLettersView(query, live) {
 }
 
 class DeadLettersView {
-  #actions = element('div', { class: 'actions', role: 'group', 'aria-label': 'What to do with them' });
+  #actions = new DeadLetterActions({
+    replaySelected: () => this.#replay({ ids: this.#table.selected }),
+    replayMatching: () => this.#replay(this.#isFiltered ? { filter: this.filter } : { all: true }),
+    purgeSelected: () => void this.#purge({ ids: this.#table.selected }, this.#table.selected.length),
+    purgeMatching: () => void this.#purgeMatching(),
+  });
   #list = element('div', { 'aria-live': 'off' }, empty('Reading…'));
   #said = element('p', { role: 'status', class: 'said' });
   #loading = new LatestOnly();
@@ -56,7 +62,7 @@ class DeadLettersView {
         'Saves that PostgreSQL refused for good. Replay them when the reason is gone: a newer save stays, and what was deleted stays deleted.',
       ),
       this.filters.node,
-      this.#actions,
+      this.#actions.node,
       replayPanel.node,
       this.#said,
       this.#list,
@@ -140,32 +146,8 @@ class DeadLettersView {
   }
 
   #showActions() {
-    const selected = this.#table.selected;
-    /** @type {DeadLetterSelection} */
-    const matching = this.#isFiltered ? { filter: this.filter } : { all: true };
-    const which = this.#isFiltered ? 'all that match' : 'all';
-    fill(
-      this.#actions,
-      element(
-        'span',
-        { class: 'count' },
-        this.#isFiltered ? `${formatNumber(this.#count)} match` : counted(this.#count, 'dead letter'),
-      ),
-      action(`Replay selected (${selected.length})`, selected.length, () => this.#replay({ ids: selected })),
-      action(`Replay ${which} (${formatNumber(this.#count)})`, this.#count, () => this.#replay(matching)),
-      action(
-        `Purge selected (${selected.length})…`,
-        selected.length,
-        () => this.#purge({ ids: selected }, selected.length),
-        'danger',
-      ),
-      action(
-        `Purge ${which} (${formatNumber(this.#count)})…`,
-        this.#count,
-        () => this.#purgeMatching(),
-        'danger',
-      ),
-    );
+    const selected = this.#table.selected.length;
+    this.#actions.show({ selected, matching: this.#count, isFiltered: this.#isFiltered });
   }
 
   /** @param {DeadLetterSelection} selection */
@@ -199,14 +181,4 @@ class DeadLettersView {
     this.#pager.restart();
     await this.load();
   }
-}
-
-/**
- * @param {string} label
- * @param {number} count of those that it is for
- * @param {() => unknown} onclick
- * @param {string} [kind]
- */
-function action(label, count, onclick, kind) {
-  return element('button', { type: 'button', class: kind, disabled: count === 0, onclick }, label);
 }

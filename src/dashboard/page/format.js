@@ -30,6 +30,7 @@ const DAY = 24 * HOUR;
  * @param {number} ms
  */
 export function formatDuration(ms) {
+  if (ms === 0) return '0 s';
   if (ms < SECOND) return `${WHOLE.format(ms)} ms`;
   if (ms < 10 * SECOND) return `${TENTHS.format(ms / SECOND)} s`;
   if (ms < MINUTE) return `${Math.floor(ms / SECOND)} s`;

@@ -24,7 +24,7 @@ const TILES = [
     label: 'Oldest save waiting',
     read: ({ now }) => ({
       value: now ? (now.oldestAgeMs === 0 ? 'none' : formatDuration(now.oldestAgeMs)) : UNKNOWN,
-      more: 'not committed yet',
+      more: now?.oldestAgeMs === 0 ? 'all is committed' : 'not committed yet',
       state: now ? ageState(now.oldestAgeMs) : undefined,
     }),
   },
