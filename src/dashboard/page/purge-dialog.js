@@ -22,7 +22,9 @@ export class PurgeDialog {
     element(
       'p',
       {},
-      'They are gone for good, with the states they hold. ckpt dead export keeps them elsewhere before.',
+      'They are gone for good, with the states they hold. ',
+      element('code', {}, 'ckpt dead export'),
+      ' keeps them elsewhere before.',
     ),
     this.#problem,
     element('div', { class: 'buttons' }, this.#cancel, this.#purge),
