@@ -54,7 +54,8 @@ export function describeDeadLetters(): void {
       await page.getByRole('link', { name: 'Dead letters' }).first().click();
       expect(await page.getByRole('progressbar').getAttribute('value')).toBe('2');
       await page.getByRole('button', { name: 'Cancel' }).click();
-      await seen(page.getByText('Replayed 2: 2 still in the queue.'));
+      // By itself it ends after 10 s.
+      await page.getByText('Replayed 2: 2 still in the queue.').waitFor({ timeout: 5000 });
       await seen(page.getByText('There are no dead letters.'));
       expect(await letters.count()).toBe(0);
     });
