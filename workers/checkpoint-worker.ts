@@ -85,8 +85,8 @@ async function serveHttp(
 ): Promise<WorkerHttp | undefined> {
   if (httpPort === undefined) return undefined;
   const { WorkerHttp } = await import('./http/server.js');
-  const guest = config.dashboard ? await dashboardGuest(config, logger) : undefined;
   try {
+    const guest = config.dashboard ? await dashboardGuest(config, logger) : undefined;
     const http = await WorkerHttp.start(writer, { ...config, httpPort, guest });
     logger.info({ url: http.url }, 'serving health and metrics');
     return http;

@@ -13,7 +13,7 @@ import { setSecurityHeaders } from './security-headers.js';
 const SHOWN_DATA = new Set([
   ...['sink', 'target', 'records', 'bytes'],
   ...['id', 'executionId', 'sequence', 'replays', 'sqlState', 'reason', 'firstFailedAt', 'lastFailedAt'],
-  ...['jobId', 'worker', 'keepLast', 'olderThan', 'deadLettersOlderThan'],
+  ...['jobId', 'worker', 'limits'],
 ]);
 
 /**
@@ -37,6 +37,11 @@ export async function bullBoard(
     if (request.method === 'GET' || request.method === 'HEAD') return undefined;
     throw new RequestError(405, 'READ_ONLY', 'queues can only be looked at here');
   });
+  scope.addHook('onSend', async (request, reply, payload) =>
+    String(reply.getHeader('content-type')).startsWith('text/html')
+      ? ownPage(String(payload), basePath, request.headers['x-forwarded-prefix'])
+      : payload,
+  );
   const adapter = new FastifyAdapter().setBasePath(basePath);
   createBullBoard({
     queues: queues.map((queue) => {
@@ -54,6 +59,17 @@ export async function bullBoard(
     return { status: status as 500, body: body as never };
   });
   await scope.register(adapter.registerPlugin());
+}
+
+/**
+ * Without the fonts that it would fetch from another company's server, and with the path that the browser sees: a reverse proxy that
+ * takes a part of it away says so by `X-Forwarded-Prefix`.
+ */
+function ownPage(html: string, basePath: string, forwarded: string | string[] | undefined): string {
+  const prefix = typeof forwarded === 'string' && /^(\/[\w.~-]+)+$/.test(forwarded) ? forwarded : '';
+  return html
+    .replace(/<link href="https:[^>]*>/g, '')
+    .replace(`<base href="${basePath}/"`, `<base href="${prefix}${basePath}/"`);
 }
 
 function queuesOf({ keys, connection }: Dashboard): Queue[] {

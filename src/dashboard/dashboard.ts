@@ -7,9 +7,9 @@ import { boundedPool } from '../postgres/bounded-pool.js';
 import { Database } from '../postgres/database.js';
 import { type TableNames, tableNames } from '../postgres/identifiers.js';
 import { RedisConnection } from '../redis/connection.js';
-import { settlesWithin } from '../redis/deadline.js';
+import { before, settlesWithin } from '../redis/deadline.js';
 import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
-import { readQueueStats } from '../redis/queue-stats.js';
+import { type QueueStats, readQueueStats } from '../redis/queue-stats.js';
 import { askWithin } from '../redis/retry.js';
 import { remembered } from '../remembered.js';
 import { CheckpointTable } from '../store/checkpoint-table.js';
@@ -33,7 +33,8 @@ const QUERY_TIMEOUT_MS = 5000;
 /** A connection that is being made when the first one asks is waited for. */
 const LOOK_TIMEOUT_MS = 2000;
 const ROWS_REMEMBERED_MS = 10_000;
-const CLOSE_MS = 1200;
+/** For what is under way, and for PostgreSQL to let go. */
+const CLOSE_MS = { work: 900, postgres: 400 };
 
 /** What the dashboard works with: it opens the connections, and closes them. Nothing here fails because a service is away. */
 export class Dashboard {
@@ -72,9 +73,7 @@ export class Dashboard {
     this.#pool.on('error', () => {});
     this.#database = new Database(this.#pool);
     this.connection = new RedisConnection(config.redis, 'commands', logger);
-    this.sampler = new Sampler(() =>
-      askWithin(LOOK_TIMEOUT_MS, () => readQueueStats(this.connection, this.keys), 'reading the queue'),
-    );
+    this.sampler = new Sampler(() => this.#readQueue());
     this.letters = new DeadLetters({
       ...{ queue, prefix, schema, table, enqueueTimeoutMs, logger },
       redis: this.connection.client,
@@ -84,7 +83,9 @@ export class Dashboard {
     this.executions = new ExecutionReader(this.#database, this.names);
     this.#watcher = new CommitWatcher(this.connection, this.keys);
     const checkpoints = new CheckpointTable(this.#database, this.names);
-    this.estimatedRows = remembered(ROWS_REMEMBERED_MS, () => checkpoints.estimatedRows().catch(() => null));
+    const estimate = () =>
+      before(Date.now() + LOOK_TIMEOUT_MS, checkpoints.estimatedRows(), 'estimating rows').catch(() => null);
+    this.estimatedRows = remembered(ROWS_REMEMBERED_MS, estimate);
   }
 
   /** Jobs with acknowledged saves of an execution that are not committed; null while Redis is down. */
@@ -95,6 +96,17 @@ export class Dashboard {
       return jobIds.filter((jobId) => !ended.has(jobId)).length;
     } catch (error) {
       if (error instanceof QueueUnavailableError || !this.connection.ready) return null;
+      throw error;
+    }
+  }
+
+  async #readQueue(): Promise<QueueStats> {
+    try {
+      const read = () => readQueueStats(this.connection, this.keys);
+      return await askWithin(LOOK_TIMEOUT_MS, read, 'reading the queue');
+    } catch (error) {
+      // Otherwise a connection that a firewall has forgotten stays so for minutes.
+      if (error instanceof QueueUnavailableError && !error.refused) this.connection.reset();
       throw error;
     }
   }
@@ -111,10 +123,10 @@ export class Dashboard {
       this.replays.close().then(() => this.letters.close()),
       this.#watcher.close(),
     ];
-    await settlesWithin(Promise.allSettled(ended), CLOSE_MS);
+    await settlesWithin(Promise.allSettled(ended), CLOSE_MS.work);
     this.connection.close();
     const released = this.#database.close().then(() => this.#pool.end());
-    if (!(await settlesWithin(released, CLOSE_MS / 2))) {
+    if (!(await settlesWithin(released, CLOSE_MS.postgres))) {
       this.logger.warn({}, 'PostgreSQL did not let go of a connection in time');
     }
   }

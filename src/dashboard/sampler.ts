@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { QueueStats } from '../redis/queue-stats.js';
 import type { WorkerReport } from '../redis/worker-registry.js';
 
@@ -45,11 +44,13 @@ export interface SamplerOptions {
 export class Sampler {
   readonly #intervalMs: number;
   readonly #keepMs: number;
-  readonly #closing = new AbortController();
   #samples: Sample[] = [];
   #workers: readonly WorkerReport[] = [];
   #redis: 'up' | 'down' = 'down';
   #wantedUntil = 0;
+  #closed = false;
+  /** Ends the pause between two looks. */
+  #wake = () => {};
   #running: { readonly firstLook: Promise<void>; readonly end: Promise<void> } | undefined;
 
   /** @param read must end by itself within a few seconds; rejects while Redis is down */
@@ -77,7 +78,8 @@ export class Sampler {
 
   /** Waits for a look that is under way. Idempotent. */
   async close(): Promise<void> {
-    this.#closing.abort();
+    this.#closed = true;
+    this.#wake();
     await this.#running?.end;
   }
 
@@ -87,12 +89,21 @@ export class Sampler {
   }
 
   async #goOn(): Promise<void> {
-    const { signal } = this.#closing;
-    while (!signal.aborted && performance.now() < this.#wantedUntil) {
-      await delay(this.#intervalMs, undefined, { signal }).catch(() => {});
-      if (!signal.aborted) await this.#look();
+    while (!this.#closed && performance.now() < this.#wantedUntil) {
+      await this.#pause();
+      if (!this.#closed) await this.#look();
     }
     this.#running = undefined;
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.#intervalMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   async #look(): Promise<void> {

@@ -3,6 +3,7 @@ import type { Sampled } from '../../src/dashboard/sampler.js';
 import { freePort } from '../../src/services/free-port.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { ownRedis } from '../faults/services.js';
+import { TcpProxy } from '../faults/tcp-proxy.js';
 import { openPlace, startWriter, testPlace, testStore } from '../store/place.js';
 import { serveDashboard } from './serving.js';
 
@@ -89,6 +90,18 @@ it('says that Redis is down, and goes on by itself when it is back', async () =>
     expect((await dashboard.get<Overview>('api/overview')).body.redis).toBe('up');
   }, PATIENCE);
   await place.remove();
+});
+
+it('gives up a connection on which Redis answers nothing any more', async () => {
+  const place = await testPlace();
+  const proxy = await TcpProxy.before(place.redis);
+  const dashboard = await serveDashboard({ ...place, redis: proxy.url });
+  expect((await dashboard.get<Overview>('api/overview')).body.redis).toBe('up');
+  proxy.stallConnected();
+  const redisIs = async (state: string) =>
+    expect((await dashboard.get<Overview>('api/overview')).body.redis).toBe(state);
+  await vi.waitFor(() => redisIs('down'), PATIENCE);
+  await vi.waitFor(() => redisIs('up'), PATIENCE);
 });
 
 it('starts and answers while neither service is there', async () => {

@@ -4,6 +4,9 @@ import { SETTINGS } from '../../settings.js';
 import { textTable } from '../checkpoint-text.js';
 import { type CommonOptions, runCommand } from '../command.js';
 
+/** Of these nothing is shown but that they are set. */
+const SECRETS = new Set(['dashboardToken']);
+
 export function registerConfig(program: Command): void {
   program
     .command('config')
@@ -13,7 +16,10 @@ export function registerConfig(program: Command): void {
       runCommand(options, async ({ config, print }) => {
         const shown = Object.entries(SETTINGS).map(([name, { env, meaning }]) => ({
           env,
-          value: shownValue(config, name as keyof Config),
+          value:
+            SECRETS.has(name) && config[name as keyof Config]
+              ? '***'
+              : shownValue(config, name as keyof Config),
           meaning,
         }));
         print(Object.fromEntries(shown.map(({ env, value }) => [env, value])), () =>
@@ -29,6 +35,5 @@ export function registerConfig(program: Command): void {
 function shownValue(config: Config, name: keyof Config): string | number | boolean | null {
   const value = config[name];
   if (value === undefined) return null;
-  if (name === 'dashboardToken') return '***';
   return name === 'redis' || name === 'postgres' ? redactUrl(String(value)) : value;
 }
