@@ -117,5 +117,6 @@ function parse(text) {
 export function inWords(error) {
   if (error instanceof UnreachableError) return `${error.message} Is it running? Then try again.`;
   if (error instanceof ApiError) return `${error.message} (${error.code})`;
-  throw error;
+  console.error(error);
+  return 'The page met an unexpected error; the browser’s console has it.';
 }

@@ -63,7 +63,7 @@ export class DeadLetterTable {
     const box = element('input', {
       type: 'checkbox',
       'aria-label': `Select ${deadLetterId}`,
-      onchange: () => this.#selected(),
+      onchange: () => this.#selectOne(),
     });
     this.#boxes.set(deadLetterId, box);
     const details = element('tr', { class: 'details', id: `details-${deadLetterId}`, hidden: true });
@@ -110,7 +110,7 @@ export class DeadLetterTable {
     this.onSelect();
   }
 
-  #selected() {
+  #selectOne() {
     const count = this.selected.length;
     this.#all.checked = count === this.#boxes.size;
     this.#all.indeterminate = count > 0 && count < this.#boxes.size;

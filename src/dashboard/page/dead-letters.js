@@ -55,7 +55,12 @@ class DeadLettersView {
     this.node = element(
       'div',
       {},
-      element('h1', {}, 'Dead letters'),
+      element(
+        'div',
+        { class: 'heading' },
+        element('h1', {}, 'Dead letters'),
+        element('button', { type: 'button', onclick: () => void this.load() }, 'Refresh'),
+      ),
       element(
         'p',
         { class: 'hint' },

@@ -51,8 +51,8 @@ export class Live {
       })
       .finally(() => {
         this.#asking = false;
-        for (const listener of this.#listeners) listener();
         this.#timer = setTimeout(() => this.#askAgain(), POLL_MS);
+        for (const listener of this.#listeners) listener();
       });
   }
 

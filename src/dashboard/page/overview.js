@@ -18,6 +18,7 @@ export function overviewView(live) {
     if (!overview) return;
     tiles.update(overview);
     charts.update(samples, Date.parse(overview.at));
+    if (isBeingSelected(workers)) return;
     fill(
       workers,
       element('h2', {}, 'Workers'),
@@ -38,4 +39,13 @@ export function overviewView(live) {
     workers,
   );
   return { title: 'Overview', node, update, close: () => charts.close() };
+}
+
+/**
+ * Whether text in it is marked, to be copied, say: it would not be any more if it was made anew.
+ * @param {HTMLElement} node
+ */
+function isBeingSelected(node) {
+  const selection = getSelection();
+  return selection !== null && !selection.isCollapsed && node.contains(selection.anchorNode);
 }
