@@ -52,6 +52,7 @@ class DeadLettersView {
     this.filters = new DeadLetterFilters(query, (filter) => this.#apply(filter));
     this.filter = this.filters.filter;
     replayPanel.onEnd = () => void this.load();
+    void replayPanel.resume();
     this.node = element(
       'div',
       {},

@@ -9,6 +9,8 @@ import { replayWords } from './replay-words.js';
  */
 
 const POLL_MS = 400;
+/** Under which the tab keeps the task. */
+const KEPT = 'replay';
 
 /**
  * A replay under way: how far it is, and what came of it. It runs in the server, whatever is looked at meanwhile, and is shown
@@ -33,18 +35,33 @@ class ReplayPanel {
       fill(this.#result, element('p', {}, 'A replay is under way. Wait for it, or cancel it.'));
       return;
     }
+    await this.#follow(async () => {
+      const { task } = await post('dead-letters/replays', selection);
+      sessionStorage.setItem(KEPT, task);
+      return task;
+    });
+  }
+
+  /** Goes on showing a replay that was under way when the page was loaded anew. */
+  async resume() {
+    const task = sessionStorage.getItem(KEPT);
+    if (task !== null && this.#task === undefined) await this.#follow(async () => task);
+  }
+
+  /** @param {() => Promise<string>} begin gives the task */
+  async #follow(begin) {
     fill(this.#result);
     this.#cancelled = false;
     this.#task = '';
     try {
-      const { task } = await post('dead-letters/replays', selection);
-      this.#task = task;
+      this.#task = await begin();
       this.#running.hidden = false;
       this.#cancel.disabled = false;
-      this.#show(await this.#end(task));
+      this.#show(await this.#end(this.#task));
     } catch (error) {
       fill(this.#result, element('p', { class: 'problem' }, inWords(error)));
     } finally {
+      sessionStorage.removeItem(KEPT);
       this.#task = undefined;
       this.#running.hidden = true;
       this.onEnd();

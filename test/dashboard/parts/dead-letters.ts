@@ -45,11 +45,13 @@ export function describeDeadLetters(): void {
       await expect.poll(() => replays.textContent()).toBe('1');
     });
 
-    it('show how far a replay is, also after one has been elsewhere; the waiting can be cancelled', async () => {
+    it('show how far a replay is, also after a reload, and elsewhere; the waiting can be cancelled', async () => {
       const { url, letters } = await pageOf('a', 'b');
       const page = await openPage(url);
       await page.getByRole('button', { name: 'Replay all (2)' }).click();
       await seen(page.getByText('2 are in the queue again; waiting for the workers…'));
+      await page.reload();
+      await seen(page.getByRole('progressbar'));
       await page.getByRole('link', { name: 'Executions' }).click();
       await page.getByRole('link', { name: 'Dead letters' }).first().click();
       expect(await page.getByRole('progressbar').getAttribute('value')).toBe('2');

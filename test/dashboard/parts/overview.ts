@@ -1,5 +1,6 @@
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
+import { WorkerRegistry } from '../../../src/redis/worker-registry.js';
 import { newCheckpoint } from '../../contract/checkpoints.js';
 import { startWriter, testPlace, testStore } from '../../store/place.js';
 import { openPage, openWatched, seen } from '../browser.js';
@@ -22,6 +23,18 @@ export function describeOverview(): void {
       await seen(tile('Committed a second').getByText('1 in all'));
       await seen(tile('Waiting jobs').getByText('0', { exact: true }));
       await seen(page.getByRole('table', { name: 'Workers' }).getByText('takes jobs'));
+    });
+
+    it('says which worker waits for PostgreSQL, and why', async () => {
+      const place = await testPlace();
+      const waiting = { breaker: 'open', breakerSince: Date.now() - 90_000 } as const;
+      const why = { failure: 'too many connections', sqlState: '53300' };
+      await new WorkerRegistry(place.client, place.keys).report({ ...waiting, ...why });
+      const page = await openPage((await servePage(place)).url);
+      const row = page.getByRole('table', { name: 'Workers' }).getByRole('row').nth(1);
+      await seen(row.getByText('too many connections (SQLSTATE 53300)'));
+      expect(await row.textContent()).toMatch(/waits for PostgreSQL for 1 min/);
+      await seen(page.locator('.tile[data-state="bad"]').getByText('1 waits for PostgreSQL'));
     });
 
     it('draws three charts, and draws them again when the colours change', async () => {
