@@ -1,5 +1,7 @@
-import { aptInstall, findProgram, type InstallOptions } from './programs.js';
+import { findProgram, type InstallOptions, installWithAptGet } from './package-install.js';
 import { run } from './run.js';
+
+const PROGRAMS = ['redis-server', 'valkey-server'];
 
 /**
  * The path of a redis-server or valkey-server. Installs redis-server with the system's package manager when there is
@@ -7,7 +9,7 @@ import { run } from './run.js';
  */
 export async function redisServerProgram(options: InstallOptions = {}): Promise<string> {
   const env = options.env ?? process.env;
-  const found = await findRedisServer(env);
+  const found = await findProgram(PROGRAMS, env);
   if (found) return found;
   if (env.CKPT_NO_INSTALL === '1') {
     throw new Error(
@@ -15,22 +17,17 @@ export async function redisServerProgram(options: InstallOptions = {}): Promise<
     );
   }
   await installRedisServer(env, options);
-  const installed = await findRedisServer(env);
+  const installed = await findProgram(PROGRAMS, env);
   if (!installed) throw new Error('redis-server was installed, but is not on the PATH');
   return installed;
 }
 
-async function findRedisServer(env: NodeJS.ProcessEnv): Promise<string | undefined> {
-  return (await findProgram('redis-server', env)) ?? (await findProgram('valkey-server', env));
-}
-
 async function installRedisServer(env: NodeJS.ProcessEnv, options: InstallOptions): Promise<void> {
-  const { onProgress, signal } = options;
-  if (await findProgram('apt-get', env)) {
-    await aptInstall('redis-server', { ...options, env });
-  } else if (await findProgram('brew', env)) {
-    onProgress?.('installing redis with brew');
-    await run('brew', ['install', 'redis'], { env, signal });
+  if (await findProgram(['apt-get'], env)) {
+    await installWithAptGet('redis-server', options);
+  } else if (await findProgram(['brew'], env)) {
+    options.onProgress?.('installing redis with brew');
+    await run('brew', ['install', 'redis'], { env, signal: options.signal });
   } else {
     throw new Error('no redis-server or valkey-server is on the PATH, nor apt-get or brew to install one');
   }

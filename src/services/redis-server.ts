@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { GuardedFolder } from './guarded-folder.js';
 import { LocalServer } from './local-server.js';
-import type { InstallOptions } from './programs.js';
+import type { InstallOptions } from './package-install.js';
 import { redisServerProgram } from './redis-install.js';
 import { redisArguments } from './settings.js';
 

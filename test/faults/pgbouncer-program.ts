@@ -1,5 +1,5 @@
 import { access, rm, writeFile } from 'node:fs/promises';
-import { aptInstall, findProgram } from '../../src/services/programs.js';
+import { findProgram, installWithAptGet } from '../../src/services/package-install.js';
 
 /** Debian's scripts ask this program whether they may start a service that they have installed. */
 const POLICY = '/usr/sbin/policy-rc.d';
@@ -13,12 +13,12 @@ const NOT_ALLOWED = '#!/bin/sh\nexit 101\n';
 export async function pgbouncerProgram(): Promise<string | undefined> {
   // Where it is, the PATH of a plain user often does not lead.
   const env = { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/usr/local/sbin` };
-  const find = () => findProgram('pgbouncer', env);
+  const find = () => findProgram(['pgbouncer'], env);
   const found = await find();
   if (found) return found;
   const mayInstall = process.env.CKPT_NO_INSTALL !== '1' && process.getuid?.() === 0;
-  if (!mayInstall || !(await findProgram('apt-get', env))) return undefined;
-  await withoutServices(() => aptInstall('pgbouncer', { onProgress: console.log }));
+  if (!mayInstall || !(await findProgram(['apt-get'], env))) return undefined;
+  await withoutServices(() => installWithAptGet('pgbouncer', { onProgress: console.log }));
   return find();
 }
 
