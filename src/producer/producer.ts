@@ -94,7 +94,7 @@ export class Producer {
     this.#dispatch(Number.POSITIVE_INFINITY);
     try {
       // Over one connection what is sent first is numbered first; while it is not there, each is sent again at a time of its own.
-      if (!connection.ready) {
+      if (!connection.ordered) {
         await before(deadline, Promise.all(this.#inFlight), 'sending what was saved before');
       }
       const sequence = await this.nextSequence(deadline);
