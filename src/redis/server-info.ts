@@ -34,7 +34,8 @@ export async function readServerInfo(
   client: Redis | Cluster,
   { sequence }: QueueKeys,
 ): Promise<RedisServerInfo> {
-  // The key leads a Cluster to the node; both are asked of the same one.
+  if (!client.isCluster) return infoOf(await client.info());
+  // The key leads to the node; both are asked of the same one.
   const replies = (await client.pipeline().exists(sequence).info().exec()) ?? [];
   for (const [error] of replies) if (error) throw error;
   return infoOf(replies[1]?.[1] as string);
