@@ -209,6 +209,12 @@ export const SETTINGS = {
     DEFAULT_LIMITS.onQueueFull,
     'at that depth: `reject` or `wait`',
   ),
+  ackReplicas: setting(
+    'CKPT_ACK_REPLICAS',
+    whole(0, 100),
+    DEFAULT_LIMITS.ackReplicas,
+    'replicas of Redis that must have confirmed a save before it is acknowledged',
+  ),
   onQueueUnavailable: setting(
     'CKPT_ON_QUEUE_UNAVAILABLE',
     z.enum(['reject', 'write-through']),

@@ -10,6 +10,7 @@ const NODE_TIMEOUT_MS = 1000;
 const SLOTS = 16_384;
 const MASTERS = 3;
 const POLL_MS = 20;
+const HEAL_TIMEOUT_MS = 20_000;
 
 /** A server of the cluster, and a connection of the test's own to it. */
 export interface ClusterNode {
@@ -58,26 +59,34 @@ export class RedisClusterServers {
     return new Cluster(this.masters.map(({ server }) => ({ host: '127.0.0.1', port: server.port })));
   }
 
-  /** Kills the master of the queues, and waits until its replica takes its place. */
-  async failOver(): Promise<void> {
-    await this.master.server.kill('SIGKILL');
-    await this.promoted();
-  }
-
   /** Resolves when the replica is a master. */
   async promoted(): Promise<void> {
-    while (!/role:master/.test(await this.replica.client.info('replication'))) await delay(POLL_MS);
+    while (!isMaster(await this.replica.client.info('replication'))) await delay(POLL_MS);
   }
 
-  /** Brings back what was killed or suspended, as the replica of what is master now. */
+  /** From now on, what the master acknowledges it has alone: its replica is suspended, and what is on the way to it is cut off. */
+  async isolateMaster(): Promise<void> {
+    await this.replica.server.kill('SIGSTOP');
+    await this.master.client.call('CLIENT', 'KILL', 'TYPE', 'replica');
+  }
+
+  /** Brings back what was killed or suspended, after a failover as the replica of what is master now. */
   async heal(): Promise<void> {
-    await this.replica.server.kill('SIGCONT');
-    const { master } = this;
-    if (master.server.pid !== undefined && !(await isReplica(master))) return;
-    if (master.server.pid === undefined) await master.server.restart();
-    while (!(await isReplica(master)) || !(await isLinked(master))) await delay(POLL_MS);
-    [this.master, this.replica] = [this.replica, this.master];
-    await this.#whole();
+    const pair = [this.master, this.replica] as const;
+    for (const { server } of pair) {
+      await server.kill('SIGCONT');
+      if (server.pid === undefined) await server.restart();
+    }
+    for (;;) {
+      const [first, second] = await Promise.all(pair.map(({ client }) => client.info('replication')));
+      if (isMaster(first) && isLinked(second)) [this.master, this.replica] = pair;
+      else if (isMaster(second) && isLinked(first)) [this.replica, this.master] = pair;
+      else {
+        await delay(POLL_MS);
+        continue;
+      }
+      return this.#whole();
+    }
   }
 
   async stop(): Promise<void> {
@@ -102,7 +111,7 @@ export class RedisClusterServers {
     await this.#all(async ({ client }) => (await knownNodes(client)) === this.nodes.length);
     await this.replica.client.cluster('REPLICATE', this.master.id);
     await this.#all(async ({ client }) => /cluster_state:ok/.test((await client.cluster('INFO')) as string));
-    while (!(await isLinked(this.replica))) await delay(POLL_MS);
+    while (!isLinked(await this.replica.client.info('replication'))) await delay(POLL_MS);
     await this.#whole();
   }
 
@@ -125,7 +134,7 @@ export function ownRedisCluster(): () => RedisClusterServers {
   beforeAll(async () => {
     servers = await RedisClusterServers.start();
   });
-  afterEach(() => servers?.heal());
+  afterEach(() => servers?.heal(), HEAL_TIMEOUT_MS);
   afterAll(() => servers?.stop());
   return () => {
     if (!servers) throw new Error('the servers are there from the first test to the last');
@@ -164,10 +173,11 @@ async function knownNodes(client: Redis): Promise<number> {
   return nodes.split('\n').filter((line) => line !== '' && !line.includes('handshake')).length;
 }
 
-async function isReplica({ client }: ClusterNode): Promise<boolean> {
-  return /role:slave/.test(await client.info('replication'));
+/** By what `INFO replication` says. */
+function isMaster(info = ''): boolean {
+  return /role:master/.test(info);
 }
 
-async function isLinked({ client }: ClusterNode): Promise<boolean> {
-  return /master_link_status:up/.test(await client.info('replication'));
+function isLinked(info = ''): boolean {
+  return /role:slave/.test(info) && /master_link_status:up/.test(info);
 }
