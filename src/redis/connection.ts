@@ -128,10 +128,16 @@ export class RedisConnection {
 // BullMQ's workers refuse a connection that gives up on a command.
 const FOR_WORKER = { maxRetriesPerRequest: null, enableOfflineQueue: true };
 /**
+ * A node that answers nothing closes no connection, so that nobody would look for the master that has taken its place. Above the 10 s for
+ * which BullMQ's blocking command waits.
+ */
+const NODE = { socketTimeout: 12_000 };
+/**
  * A failover of a Cluster lasts longer than the 1.6 s that it tries by itself; BullMQ takes the error at their end for one of the job.
  * A node that is asked for what has moved is not asked again at once, for the other one may not know of it yet.
  */
 const CLUSTER_FOR_WORKER = {
+  redisOptions: { ...NODE, ...FOR_WORKER },
   enableOfflineQueue: true,
   maxRedirections: Number.MAX_SAFE_INTEGER,
   retryDelayOnMoved: 50,
@@ -139,7 +145,7 @@ const CLUSTER_FOR_WORKER = {
 
 function connect(redis: RedisOption, purpose: ConnectionPurpose): Redis | Cluster {
   if (isCluster(redis)) {
-    const redisOptions = { ...redis.options.redisOptions, ...FOR_WORKER };
+    const redisOptions = { ...redis.options.redisOptions, ...CLUSTER_FOR_WORKER.redisOptions };
     return redis.duplicate([], { ...CLUSTER_FOR_WORKER, redisOptions });
   }
   if (isClient(redis)) return redis.duplicate(FOR_WORKER);
@@ -155,8 +161,11 @@ function clientOptions(purpose: ConnectionPurpose): ClientOptions {
   const reconnectMs = (attempt: number) => Math.min(50 * attempt, MAX_RECONNECT_MS);
   const [redis, cluster]: [RedisOptions, ClusterOptions] =
     purpose === 'worker'
-      ? [FOR_WORKER, { ...CLUSTER_FOR_WORKER, redisOptions: FOR_WORKER }]
-      : [{ maxRetriesPerRequest: 0, enableOfflineQueue: false }, { enableOfflineQueue: false }];
+      ? [FOR_WORKER, CLUSTER_FOR_WORKER]
+      : [
+          { maxRetriesPerRequest: 0, enableOfflineQueue: false },
+          { redisOptions: NODE, enableOfflineQueue: false },
+        ];
   return {
     redis: { retryStrategy: reconnectMs, ...redis },
     cluster: { clusterRetryStrategy: reconnectMs, ...cluster },
