@@ -132,11 +132,14 @@ const FOR_WORKER = { maxRetriesPerRequest: null, enableOfflineQueue: true };
  * which BullMQ's blocking command waits.
  */
 const NODE = { socketTimeout: 12_000 };
+/** The check asks any node, which may be the one that answers nothing, and waits for it. A Cluster that is down says so anyway. */
+const CLUSTER = { enableReadyCheck: false };
 /**
  * A failover of a Cluster lasts longer than the 1.6 s that it tries by itself; BullMQ takes the error at their end for one of the job.
  * A node that is asked for what has moved is not asked again at once, for the other one may not know of it yet.
  */
 const CLUSTER_FOR_WORKER = {
+  ...CLUSTER,
   redisOptions: { ...NODE, ...FOR_WORKER },
   enableOfflineQueue: true,
   maxRedirections: Number.MAX_SAFE_INTEGER,
@@ -164,7 +167,7 @@ function clientOptions(purpose: ConnectionPurpose): ClientOptions {
       ? [FOR_WORKER, CLUSTER_FOR_WORKER]
       : [
           { maxRetriesPerRequest: 0, enableOfflineQueue: false },
-          { redisOptions: NODE, enableOfflineQueue: false },
+          { ...CLUSTER, redisOptions: NODE, enableOfflineQueue: false },
         ];
   return {
     redis: { retryStrategy: reconnectMs, ...redis },

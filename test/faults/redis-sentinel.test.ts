@@ -11,6 +11,8 @@ const servers = ownRedisSentinel();
 
 const ENQUEUE_TIMEOUT_MS = 500;
 const GRACE_MS = 500;
+/** It takes about three seconds here. */
+const GOES_ON_WITHIN_MS = 15_000;
 
 it('a master that is killed under load: saves and commits go on at its replica by themselves', {
   timeout: 60_000,
@@ -34,7 +36,7 @@ it('a master that is killed under load: saves and commits go on at its replica b
   const report = await load.verify(place, async () => {
     for (const store of stores) await store.flush();
   });
-  console.info(report);
+  expect(report.longestGapMs).toBeLessThan(GOES_ON_WITHIN_MS);
 });
 
 it('without a Sentinel that answers, a save rejects within its deadline', async () => {
