@@ -128,6 +128,15 @@ it('without enough replicas a save that needs them is not acknowledged, within i
   expect(performance.now() - began).toBeLessThan(ENQUEUE_TIMEOUT_MS + GRACE_MS);
 });
 
+it('a command of a worker waits for the new master', async () => {
+  const connection = new RedisConnection(cluster().url, queueKeys({ prefix: HASH_TAG }), 'worker');
+  onTestFinished(() => connection.close());
+  await connection.client.set(CONFIRMED, 'there');
+  await confirm(cluster().master.client, CONFIRMED);
+  await kill();
+  expect(await connection.client.exists(CONFIRMED)).toBe(1);
+});
+
 it('knows that the connection to a node was lost, though that of the Cluster was not', async () => {
   const connection = new RedisConnection(cluster().url, queueKeys({ prefix: HASH_TAG }), 'commands');
   onTestFinished(() => connection.close());
