@@ -51,14 +51,16 @@ export function required(config: Config, name: 'postgres' | 'redis'): string {
   throw new InvalidConfigError(env, `is not set (${meaning}). To try without any services: ckpt demo`);
 }
 
-/** A URL that may be shown: its password and every parameter that could hold one are replaced. */
+/**
+ * A URL that may be shown: its password and every parameter that could hold one are replaced. By its text, for no parser knows URLs of
+ * several hosts.
+ */
 export function redactUrl(text: string): string {
-  const url = new URL(text);
-  if (url.password) url.password = '***';
-  for (const name of url.searchParams.keys()) {
-    if (/pass|secret|token|key/i.test(name)) url.searchParams.set(name, '***');
-  }
-  return url.toString();
+  return text
+    .replace(/^([^:/?#]+:\/\/[^:/?#]*):[^/?#]*@/, '$1:***@')
+    .replace(/([?&])([^=&#]*)=[^&#]*/g, (parameter, before, name) =>
+      /pass|secret|token|key|%/i.test(name) ? `${before}${name}=***` : parameter,
+    );
 }
 
 function unknownVariables(env: NodeJS.ProcessEnv): { field: string; problem: string }[] {

@@ -6,8 +6,8 @@ import { parseDsn } from './postgres/dsn.js';
 import { DEFAULT_GRAPH_SCHEMA, graphTableNames } from './postgres/graph-tables.js';
 import { PERIODS, tableNames } from './postgres/identifiers.js';
 import { DEFAULT_LIMITS } from './producer/limits.js';
-import { checkedUrl } from './redis/connection.js';
 import { DEFAULT_PREFIX, DEFAULT_QUEUE, queueKeys } from './redis/queue-keys.js';
+import { checkedUrl } from './redis/redis-url.js';
 import { DEFAULT_EVERY, scheduleOf } from './retention/retention-options.js';
 import {
   LOCK_DURATION_MS,
@@ -33,7 +33,7 @@ export const SETTINGS = {
     'REDIS_URL',
     valid((text) => checkedUrl(text)),
     undefined,
-    'Redis, as `redis://host:6379`',
+    'Redis, as `redis://host:6379`; a Cluster as `redis-cluster://host1:6379,host2:6379`; Sentinels as `redis-sentinel://host1:26379,host2:26379/0?master=mymaster`',
   ),
   postgres: setting(
     'DATABASE_URL',
@@ -226,6 +226,12 @@ export const SETTINGS = {
     z.enum(['reject', 'wait']),
     DEFAULT_LIMITS.onQueueFull,
     'at that depth: `reject` or `wait`',
+  ),
+  ackReplicas: setting(
+    'CKPT_ACK_REPLICAS',
+    whole(0, 100),
+    DEFAULT_LIMITS.ackReplicas,
+    'replicas of Redis that must have confirmed a save before it is acknowledged',
   ),
   onQueueUnavailable: setting(
     'CKPT_ON_QUEUE_UNAVAILABLE',

@@ -65,6 +65,20 @@ test('passwords in URLs are hidden, in the authority and among the parameters', 
   );
 });
 
+test.each([
+  ['redis://:hunter2@host:6379/0', 'redis://:***@host:6379/0'],
+  ['redis://me@corp:hunt@er2@host', 'redis://me@corp:***@host'],
+  ['redis://host:6379/0', 'redis://host:6379/0'],
+  ['redis-cluster://me:hunter2@one:6379,two:6379', 'redis-cluster://me:***@one:6379,two:6379'],
+  [
+    'rediss-sentinel://:hunter2@[::1]:26379,two/3?master=m&sentinel_password=hunter2',
+    'rediss-sentinel://:***@[::1]:26379,two/3?master=m&sentinel_password=***',
+  ],
+  ['postgres://host/db?p%61ssword=hunter2', 'postgres://host/db?p%61ssword=***'],
+])('passwords in URLs are hidden, whatever their form: %s', (url, shown) => {
+  expect(redactUrl(url)).toBe(shown);
+});
+
 function errorOf(work: () => unknown): Error {
   try {
     work();

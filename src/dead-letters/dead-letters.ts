@@ -75,7 +75,7 @@ export class DeadLetters {
     const names = tableNames(options);
     this.#logger = logger;
     this.#database = postgres === undefined ? undefined : new Database(postgres, { logger, max: 1 });
-    this.#connection = new RedisConnection(options.redis, 'commands', logger);
+    this.#connection = new RedisConnection(options.redis, keys, 'commands', logger);
     const onError = throttledErrorLog(logger, 'queue error');
     this.#queue = new DeadLetterQueue(this.#connection.client, keys, onError);
     this.#reader = new DeadLetterReader(this.#connection, keys);

@@ -1,8 +1,9 @@
-import { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import { CheckpointQueueError } from '../errors.js';
 import type { Database } from '../postgres/database.js';
 import { redisErrorText } from '../redis/connection.js';
-import { readServerInfo } from '../redis/server-info.js';
+import { openUrl } from '../redis/redis-url.js';
+import { readServers } from '../redis/server-info.js';
 import { error, ok, type Verdict, warning } from './finding.js';
 import type { RedisSubject } from './redis-checks.js';
 
@@ -13,13 +14,23 @@ const SLOW_CONNECT_MS = 1000;
 const ROUND_TRIPS = 5;
 
 /** A connection that fails at once and does not try again. The caller ends it. */
-export function openRedis(url: string, timeoutMs: number): Redis {
-  const client = new Redis(url, {
-    lazyConnect: true,
-    connectTimeout: timeoutMs,
-    commandTimeout: timeoutMs,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => null,
+export function openRedis(url: string, timeoutMs: number): Redis | Cluster {
+  const times = { connectTimeout: timeoutMs, commandTimeout: timeoutMs };
+  const never = () => null;
+  const client = openUrl(url, {
+    redis: {
+      ...times,
+      lazyConnect: true,
+      maxRetriesPerRequest: 0,
+      retryStrategy: never,
+      sentinelRetryStrategy: never,
+    },
+    cluster: {
+      lazyConnect: true,
+      slotsRefreshTimeout: timeoutMs,
+      clusterRetryStrategy: never,
+      redisOptions: times,
+    },
   });
   client.on('error', () => {}); // told by `connect` and the commands
   return client;
@@ -27,8 +38,8 @@ export function openRedis(url: string, timeoutMs: number): Redis {
 
 /** @returns what the other checks of Redis look through, unless it cannot be reached */
 export async function connectToRedis(
-  client: Redis,
-): Promise<{ verdict: Verdict; subject?: Omit<RedisSubject, 'keys'> }> {
+  client: Redis | Cluster,
+): Promise<{ verdict: Verdict; subject?: RedisSubject }> {
   let failure: unknown;
   client.once('error', (cause) => {
     failure = cause;
@@ -38,7 +49,7 @@ export async function connectToRedis(
       () => client.connect(),
       () => client.ping(),
     );
-    const subject = { client, info: await readServerInfo(client) };
+    const subject = { client, servers: await readServers(client) };
     const slow = roundTripMs > SLOW_ROUND_TRIP_MS.redis || connectMs > SLOW_CONNECT_MS;
     return {
       verdict: speed(

@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis';
 import type pg from 'pg';
 import type { ConnectedConfig } from '../config.js';
 import { boundedPool } from '../postgres/bounded-pool.js';
@@ -67,7 +66,7 @@ async function lookAtQueue(
 ): Promise<QueueLook> {
   const keys = queueKeys(config);
   try {
-    const stats = await readQueueStats(new RedisConnection(client as Redis, 'commands'), keys);
+    const stats = await readQueueStats(new RedisConnection(client, keys, 'commands'), keys);
     const subject = { client, keys, stats, maxQueueDepth: config.maxQueueDepth };
     return { findings: await lookAtAll(QUEUE_CHECKS, subject, timeoutMs), subject };
   } catch (cause) {

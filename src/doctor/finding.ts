@@ -35,6 +35,12 @@ export function error(seen: string, todo: string): Verdict {
 
 const ORDER: readonly Severity[] = ['ok', 'warning', 'error'];
 
+/** The first of the worst. */
+export function worstOf<Seen extends Verdict>(verdicts: readonly Seen[]): Seen {
+  const rank = ({ severity }: Verdict) => ORDER.indexOf(severity);
+  return verdicts.reduce((found, verdict) => (rank(verdict) > rank(found) ? verdict : found));
+}
+
 /** The worst of all; `ok` of none. */
 export function worst(findings: readonly Finding[]): Severity {
   return ORDER[Math.max(0, ...findings.map(({ severity }) => ORDER.indexOf(severity)))] as Severity;

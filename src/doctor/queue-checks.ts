@@ -1,10 +1,10 @@
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import type { QueueKeys } from '../redis/queue-keys.js';
 import type { QueueStats } from '../redis/queue-stats.js';
 import { type Check, error, ok, type Verdict, warning } from './finding.js';
 
 export interface QueueSubject {
-  readonly client: Redis;
+  readonly client: Redis | Cluster;
   readonly keys: QueueKeys;
   readonly stats: QueueStats;
   /** CKPT_MAX_QUEUE_DEPTH; 0: no limit. */

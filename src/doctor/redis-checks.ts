@@ -1,20 +1,36 @@
-import type { Redis } from 'ioredis';
-import { EVICTION_POLICY, type RedisServerInfo } from '../redis/server-info.js';
-import { type Check, error, mebibytes, ok, type Verdict, warning } from './finding.js';
+import type { Cluster, Redis } from 'ioredis';
+import { EVICTION_POLICY, type RedisServer, type RedisServerInfo } from '../redis/server-info.js';
+import { type Check, error, mebibytes, ok, type Verdict, warning, worstOf } from './finding.js';
 
-/** A Redis that answers. */
+/** A Redis, or a Cluster, that answers. */
 export interface RedisSubject {
-  readonly client: Redis;
-  readonly info: RedisServerInfo;
+  readonly client: Redis | Cluster;
+  /** The one server, or all masters of the Cluster: a failover or a resharding may bring the queue to any of them. */
+  readonly servers: readonly RedisServer[];
 }
 
 export const REDIS_CHECKS: ReadonlyArray<Check<RedisSubject>> = [
-  { name: 'redis.version', look: ({ info }) => version(info) },
-  { name: 'redis.role', look: ({ info }) => role(info) },
-  { name: 'redis.eviction-policy', look: ({ info }) => evictionPolicy(info) },
-  { name: 'redis.persistence', look: persistence },
-  { name: 'redis.memory', look: ({ info }) => memory(info) },
+  { name: 'redis.version', look: ofEach(({ info }) => version(info)) },
+  { name: 'redis.role', look: ofEach(({ info }) => role(info)) },
+  { name: 'redis.eviction-policy', look: ofEach(({ info }) => evictionPolicy(info)) },
+  { name: 'redis.persistence', look: ofEach(persistence) },
+  { name: 'redis.memory', look: ofEach(({ info }) => memory(info)) },
 ];
+
+/** The worst of what is seen at the servers, with the address of the one that shows it where there are several. */
+function ofEach(
+  look: (server: RedisServer) => Verdict | Promise<Verdict>,
+): (subject: RedisSubject) => Promise<Verdict> {
+  return async ({ servers }) => {
+    const verdicts = await Promise.all(
+      servers.map(async (server) => {
+        const verdict = await look(server);
+        return servers.length === 1 ? verdict : { ...verdict, seen: `${server.address}: ${verdict.seen}` };
+      }),
+    );
+    return worstOf(verdicts);
+  };
+}
 
 const MIN_VERSION = [6, 2] as const;
 
@@ -39,7 +55,7 @@ function evictionPolicy({ evictionPolicy: policy }: RedisServerInfo): Verdict {
   );
 }
 
-async function persistence({ client, info }: RedisSubject): Promise<Verdict> {
+async function persistence({ client, info }: RedisServer): Promise<Verdict> {
   if (!info.appendOnly) {
     return error(
       'no append-only file: a restart of Redis loses acknowledged saves',

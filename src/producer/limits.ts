@@ -14,6 +14,11 @@ export interface ProducerLimits {
   maxQueueDepth: number;
   /** At `maxQueueDepth`: `reject` with BackpressureError (default), or `wait` for room. */
   onQueueFull: 'reject' | 'wait';
+  /**
+   * Replicas of Redis that must have confirmed a save before it is acknowledged; with too few it fails with QueueUnavailableError, and may
+   * be stored all the same. Then a failover to one of them loses nothing acknowledged. Default 0: Redis itself is enough.
+   */
+  ackReplicas: number;
 }
 
 export const DEFAULT_LIMITS: ProducerLimits = Object.freeze({
@@ -24,6 +29,7 @@ export const DEFAULT_LIMITS: ProducerLimits = Object.freeze({
   maxPendingBytes: 64 * 1024 * 1024,
   maxQueueDepth: 100_000,
   onQueueFull: 'reject',
+  ackReplicas: 0,
 });
 
 const MAX_ENQUEUE_TIMEOUT_MS = 5 * 60_000;
@@ -55,6 +61,9 @@ export function checkLimits(limits: ProducerLimits): void {
   if (limits.maxChunkRecords > 1000) throw new InvalidConfigError('maxChunkRecords', 'must be at most 1000');
   if (!Number.isInteger(limits.maxQueueDepth) || limits.maxQueueDepth < 0) {
     throw new InvalidConfigError('maxQueueDepth', 'must be a whole number, 0 for no limit');
+  }
+  if (!Number.isInteger(limits.ackReplicas) || limits.ackReplicas < 0) {
+    throw new InvalidConfigError('ackReplicas', 'must be a whole number, 0 for none');
   }
   if (limits.onQueueFull !== 'reject' && limits.onQueueFull !== 'wait') {
     throw new InvalidConfigError('onQueueFull', "must be 'reject' or 'wait'");

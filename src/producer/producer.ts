@@ -8,6 +8,7 @@ import { type RedisConnection, throttledErrorLog } from '../redis/connection.js'
 import { before } from '../redis/deadline.js';
 import { jobOptions } from '../redis/job-options.js';
 import type { QueueKeys } from '../redis/queue-keys.js';
+import { replicated } from '../redis/replication.js';
 import { untilDeadline } from '../redis/retry.js';
 import { nextSequence, raiseSequence, reserve } from '../redis/sequence.js';
 import { Gathering, type PendingRecord } from './gathering.js';
@@ -94,7 +95,7 @@ export class Producer {
     this.#dispatch(Number.POSITIVE_INFINITY);
     try {
       // Over one connection what is sent first is numbered first; while it is not there, each is sent again at a time of its own.
-      if (!connection.ready) {
+      if (!connection.ordered) {
         await before(deadline, Promise.all(this.#inFlight), 'sending what was saved before');
       }
       const sequence = await this.nextSequence(deadline);
@@ -196,7 +197,8 @@ export class Producer {
   }
 
   async #add(chunk: PendingRecord[]): Promise<number> {
-    const { connection, keys, sink, target, enqueueTimeoutMs, onQueueFull, maxQueueDepth } = this.#options;
+    const { connection, keys, sink, target, enqueueTimeoutMs, onQueueFull, maxQueueDepth, ackReplicas } =
+      this.#options;
     const records = chunk.map(({ record }) => record);
     const executions = executionsOf(records);
     const payload = encodeChunk(executions, records);
@@ -231,6 +233,10 @@ export class Producer {
         // A second try is for the same: a Redis that restarted in between may have lost what this one has made.
         reservedJob = { jobId: jobIdOf(firstSequence), firstSequence };
         await before(deadline(), this.#addJob(job, reservedJob.jobId, chunk), 'adding a job');
+        if (ackReplicas > 0) {
+          const confirmed = replicated(connection.client, keys, ackReplicas, deadline());
+          await before(deadline(), confirmed, 'waiting for replicas');
+        }
         // Had the connection been lost in between, a Redis that restarted could hold the job without its payload.
         if (connection.epoch !== epoch) continue;
         if (!again || !(await this.#lacksPayload(reservedJob.jobId, deadline()))) return firstSequence;

@@ -1,9 +1,12 @@
-import { type Cluster, Redis, type RedisOptions } from 'ioredis';
+import { type Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import { InvalidConfigError, QueueUnavailableError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { silentLogger } from '../logger.js';
+import { ClusterSlot } from './cluster-slot.js';
+import type { QueueKeys } from './queue-keys.js';
+import { type ClientOptions, openUrl } from './redis-url.js';
 
-/** A URL, ioredis options, or a `Redis` or `Cluster` of yours, which stays yours to close. */
+/** A URL (of a Redis, a Cluster or Sentinels), ioredis options, or a `Redis` or `Cluster` of yours, which stays yours to close. */
 export type RedisOption = string | RedisOptions | Redis | Cluster;
 
 /**
@@ -12,42 +15,69 @@ export type RedisOption = string | RedisOptions | Redis | Cluster;
  */
 export type ConnectionPurpose = 'commands' | 'worker';
 
-const PROTOCOLS = new Set(['redis:', 'rediss:']);
 /** Longest wait between two attempts to connect again: an outage should end for us soon after it ends. */
 const MAX_RECONNECT_MS = 1000;
 /** One log line at most in this time: at `maxmemory` an error comes every millisecond. */
 const LOG_INTERVAL_MS = 5000;
 
-/** A connection with its owner. `epoch` counts how often it was lost, so that a caller sees a gap between two commands. */
+/**
+ * A connection with its owner. `epoch` counts how often it was lost, or led to another master, so that a caller sees a gap between
+ * two commands.
+ */
 export class RedisConnection {
   readonly client: Redis | Cluster;
   readonly #owned: boolean;
+  /** Of a Cluster: where the queue is. */
+  readonly #slot: ClusterSlot | undefined;
   readonly #onError: (error: Error) => void;
   readonly #onClose = () => {
     this.#epoch++;
     this.#givingUp = false;
   };
+  /** A Cluster is not closed by the loss of one node. */
+  readonly #onNodeLost = () => {
+    this.#epoch++;
+  };
   readonly #duplicates: (Redis | Cluster)[] = [];
   #epoch = 0;
   #givingUp = false;
 
-  constructor(redis: RedisOption, purpose: ConnectionPurpose, logger: Logger = silentLogger) {
+  /**
+   * @param keys of the queue that it is for
+   * @throws InvalidConfigError naming `redis`; or `prefix`, for a Cluster whose nodes would share the queue among them
+   */
+  constructor(
+    redis: RedisOption,
+    keys: QueueKeys,
+    purpose: ConnectionPurpose,
+    logger: Logger = silentLogger,
+  ) {
     const given = isClient(redis) || isCluster(redis);
     refuseOptions(given ? redis.options : redis);
     this.#owned = !given || purpose === 'worker';
     this.client = given && purpose === 'commands' ? redis : connect(redis, purpose);
+    if (isCluster(this.client)) this.#slot = this.#slotIn(this.client, keys);
     if (purpose === 'worker') this.#ownDuplicates();
     this.#onError = throttledErrorLog(logger, 'Redis connection error');
     this.client.on('error', this.#onError);
     this.client.on('close', this.#onClose);
+    this.client.on('-node', this.#onNodeLost);
   }
 
   get epoch(): number {
-    return this.#epoch;
+    return this.#epoch + (this.#slot?.moves ?? 0);
   }
 
   get ready(): boolean {
-    return this.client.status === 'ready';
+    return this.client.status === 'ready' && (this.#slot?.ready ?? true);
+  }
+
+  /**
+   * Whether what is sent first is run first. A Cluster sends again, a little later, what its node did not take, while other commands
+   * go ahead.
+   */
+  get ordered(): boolean {
+    return this.ready && this.#slot === undefined;
   }
 
   /**
@@ -55,9 +85,18 @@ export class RedisConnection {
    * the commands that nobody waits for any more. A connection of the application is left alone.
    */
   reset(): void {
-    if (!this.#owned || !this.ready || this.#givingUp) return;
+    if (!this.#owned || this.client.status !== 'ready' || this.#givingUp) return;
     this.#givingUp = true;
     this.client.disconnect(true);
+  }
+
+  #slotIn(cluster: Cluster, keys: QueueKeys): ClusterSlot {
+    try {
+      return new ClusterSlot(cluster, keys);
+    } catch (error) {
+      if (this.#owned) cluster.disconnect();
+      throw error;
+    }
   }
 
   /** BullMQ makes a second connection of ours for its blocking calls, and cannot close it while Redis is away. */
@@ -76,6 +115,7 @@ export class RedisConnection {
   /** Closes the connection, unless it is the application's. Does not wait for Redis. Idempotent. */
   close(): void {
     this.client.off('close', this.#onClose);
+    this.client.off('-node', this.#onNodeLost);
     if (this.#owned) {
       for (const client of [this.client, ...this.#duplicates]) {
         // One that has ended would be held open for two seconds more, by the timer that is to end it.
@@ -85,29 +125,70 @@ export class RedisConnection {
   }
 }
 
+// BullMQ's workers refuse a connection that gives up on a command.
+const FOR_WORKER = { maxRetriesPerRequest: null, enableOfflineQueue: true };
+/**
+ * A node that answers nothing closes no connection, so that nobody would look for the master that has taken its place. Above the 10 s for
+ * which BullMQ's blocking command waits.
+ */
+const NODE = { socketTimeout: 12_000 };
+/** The check asks any node, which may be the one that answers nothing, and waits for it. A Cluster that is down says so anyway. */
+const CLUSTER = { enableReadyCheck: false };
+/**
+ * A failover of a Cluster lasts longer than the 1.6 s that it tries by itself; BullMQ takes the error at their end for one of the job.
+ * A node that is asked for what has moved is not asked again at once, for the other one may not know of it yet.
+ */
+const CLUSTER_FOR_WORKER = {
+  ...CLUSTER,
+  redisOptions: { ...NODE, ...FOR_WORKER },
+  enableOfflineQueue: true,
+  maxRedirections: Number.MAX_SAFE_INTEGER,
+  retryDelayOnMoved: 50,
+};
+
 function connect(redis: RedisOption, purpose: ConnectionPurpose): Redis | Cluster {
-  // BullMQ's workers refuse a connection that gives up on a command.
-  const forWorker = { maxRetriesPerRequest: null };
-  if (isCluster(redis))
-    return redis.duplicate([], { redisOptions: { ...redis.options.redisOptions, ...forWorker } });
-  if (isClient(redis)) return redis.duplicate(forWorker);
-  const options: RedisOptions = {
-    retryStrategy: (attempt) => Math.min(50 * attempt, MAX_RECONNECT_MS),
-    ...(purpose === 'worker' ? forWorker : { maxRetriesPerRequest: 0, enableOfflineQueue: false }),
-  };
-  if (typeof redis === 'string') return new Redis(checkedUrl(redis), options);
+  if (isCluster(redis)) {
+    const redisOptions = { ...redis.options.redisOptions, ...CLUSTER_FOR_WORKER.redisOptions };
+    return redis.duplicate([], { ...CLUSTER_FOR_WORKER, redisOptions });
+  }
+  if (isClient(redis)) return redis.duplicate(FOR_WORKER);
+  const options = clientOptions(purpose);
+  if (typeof redis === 'string') return openUrl(redis, options);
   if (typeof redis !== 'object' || redis === null) {
     throw new InvalidConfigError('redis', 'must be a URL, ioredis options, or an ioredis Redis or Cluster');
   }
-  return new Redis({ ...redis, ...options });
+  return new Redis({ ...redis, ...options.redis });
 }
 
-/** Options with which BullMQ refuses to work, or takes every reply for another one. @throws InvalidConfigError */
+function clientOptions(purpose: ConnectionPurpose): ClientOptions {
+  const reconnectMs = (attempt: number) => Math.min(50 * attempt, MAX_RECONNECT_MS);
+  const [redis, cluster]: [RedisOptions, ClusterOptions] =
+    purpose === 'worker'
+      ? [FOR_WORKER, CLUSTER_FOR_WORKER]
+      : [
+          { maxRetriesPerRequest: 0, enableOfflineQueue: false },
+          { ...CLUSTER, redisOptions: NODE, enableOfflineQueue: false },
+        ];
+  return {
+    redis: { retryStrategy: reconnectMs, ...redis },
+    cluster: { clusterRetryStrategy: reconnectMs, ...cluster },
+  };
+}
+
+/**
+ * Options with which BullMQ refuses to work, or takes every reply for another one; and reads from replicas, which may not know yet of
+ * a job that is there. @throws InvalidConfigError
+ */
 function refuseOptions(options: object | string): void {
+  if (typeof options !== 'object' || options === null) return;
+  const { redisOptions, scaleReads, ...others } = options as RedisOptions & ClusterOptions;
   for (const name of ['keyPrefix', 'stringNumbers'] as const) {
-    if (typeof options === 'object' && (options as RedisOptions | null)?.[name]) {
+    if (others[name as keyof typeof others] || redisOptions?.[name as keyof typeof redisOptions]) {
       throw new InvalidConfigError('redis', `must not have the option ${name}`);
     }
+  }
+  if (scaleReads !== undefined && scaleReads !== 'master') {
+    throw new InvalidConfigError('redis', "must not read from replicas: scaleReads must be 'master'");
   }
 }
 
@@ -118,23 +199,6 @@ function isClient(redis: unknown): redis is Redis {
 
 function isCluster(redis: unknown): redis is Cluster {
   return (redis as Cluster | null)?.isCluster === true;
-}
-
-/** @throws InvalidConfigError; the URL, which may hold a password, is not repeated. */
-export function checkedUrl(text: string, field = 'redis'): string {
-  let url: URL | undefined;
-  try {
-    url = new URL(text);
-  } catch {
-    // Node's error holds the whole input.
-  }
-  if (!url || !PROTOCOLS.has(url.protocol) || url.hash !== '' || !/^\/?\d*$/.test(url.pathname)) {
-    throw new InvalidConfigError(
-      field,
-      'must be a URL like redis://user:password@host:6379/0, with # and / in the password as %23 and %2F',
-    );
-  }
-  return text;
 }
 
 /** Says the first error and then, at intervals, how many there were. */

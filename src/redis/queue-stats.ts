@@ -1,4 +1,5 @@
 import { Queue } from 'bullmq';
+import { redisTimeUs } from './clock.js';
 import type { RedisConnection } from './connection.js';
 import { type QueueCounters, readCounters } from './counters.js';
 import { before } from './deadline.js';
@@ -36,8 +37,7 @@ export async function readQueueStats(connection: RedisConnection, keys: QueueKey
   const read = async (): Promise<QueueStats> => {
     const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
     const [, oldest] = await client.zrange(keys.chunks, '0', '0', 'WITHSCORES');
-    const [seconds, microseconds] = await client.time();
-    const nowMs = Number(seconds) * 1000 + Number(microseconds) / 1000;
+    const nowMs = (await redisTimeUs(client, keys)) / 1000;
     return {
       waiting: counts.waiting ?? 0,
       active: counts.active ?? 0,

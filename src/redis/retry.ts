@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { BackpressureError, ClosedError } from '../errors.js';
+import { BackpressureError, ClosedError, QueueUnavailableError } from '../errors.js';
 import { asQueueUnavailable } from './connection.js';
 import { before } from './deadline.js';
 
@@ -22,6 +22,8 @@ export async function untilDeadline<T>(
       return await attempt();
     } catch (error) {
       if (error instanceof BackpressureError || error instanceof ClosedError) throw error;
+      // Too few replicas: they were waited for as long as there was time.
+      if (error instanceof QueueUnavailableError && error.refused) throw error;
       if (Date.now() + wait >= deadline()) throw asQueueUnavailable(error, doing);
       await delay(wait);
     }

@@ -1,6 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
+import type { QueueKeys } from './queue-keys.js';
 
-/** What a Redis says of itself. Of a cluster, it is one of its nodes that says it. */
+/** What a Redis says of itself. */
 export interface RedisServerInfo {
   /** `7.2.4`; of Valkey, the version of Redis that it is compatible with. */
   readonly version: string;
@@ -21,8 +22,43 @@ export interface RedisServerInfo {
 /** The policy under which Redis refuses writes when it is full, and never drops a key that somebody was promised. */
 export const EVICTION_POLICY = 'noeviction';
 
-export async function readServerInfo(client: Redis | Cluster): Promise<RedisServerInfo> {
-  const fields = parseInfo(await client.info());
+/** A server that takes writes: of a Cluster, one of its masters. */
+export interface RedisServer {
+  readonly address: string;
+  readonly client: Redis;
+  readonly info: RedisServerInfo;
+}
+
+/** Of the server that has the queue. */
+export async function readServerInfo(
+  client: Redis | Cluster,
+  { sequence }: QueueKeys,
+): Promise<RedisServerInfo> {
+  if (!client.isCluster) return infoOf(await client.info());
+  // The key leads to the node; both are asked of the same one.
+  const replies = (await client.pipeline().exists(sequence).info().exec()) ?? [];
+  for (const [error] of replies) if (error) throw error;
+  return infoOf(replies[1]?.[1] as string);
+}
+
+/** Of a client that is connected: the server, or all masters of the Cluster. */
+export function readServers(client: Redis | Cluster): Promise<RedisServer[]> {
+  const servers = mastersOf(client);
+  return Promise.all(
+    servers.map(async (server) => {
+      const { host, port } = server.options;
+      return { address: `${host}:${port}`, client: server, info: infoOf(await server.info()) };
+    }),
+  );
+}
+
+/** Of a client that is connected: the server itself, or those of the Cluster that take writes. */
+export function mastersOf(client: Redis | Cluster): Redis[] {
+  return client.isCluster ? (client as Cluster).nodes('master') : [client as Redis];
+}
+
+function infoOf(text: string): RedisServerInfo {
+  const fields = parseInfo(text);
   const count = (name: string) => Number(fields.get(name) ?? 0);
   return {
     version: fields.get('redis_version') ?? 'unknown',

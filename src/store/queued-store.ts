@@ -180,7 +180,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
 
   /**
    * Waits until what this store was acknowledged is committed; with an execution, until all of that execution is,
-   * whoever saved it.
+   * whoever saved it. What Redis itself has lost, in a failover say, nobody waits for: receipts tell, with SaveLostError.
    * @throws AggregateError of DeadLetteredError for each save that PostgreSQL refused: of this store since the last flush, or
    *   of the execution; WriteRefusedError among them for jobs that nobody can read
    */

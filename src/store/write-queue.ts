@@ -54,7 +54,7 @@ export class WriteQueue {
     const keys = queueKeys(pipeline);
     this.#logger = logger;
     this.#jobPrefix = keys.jobPrefix;
-    this.connection = new RedisConnection(pipeline.redis, 'commands', logger);
+    this.connection = new RedisConnection(pipeline.redis, keys, 'commands', logger);
     this.producer = new Producer({
       ...limits,
       connection: this.connection,

@@ -85,13 +85,13 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
     const { concurrency, maxConcurrentBatches, maxBatchRecords, maxBatchBytes, lingerMs, tombstoneDays } =
       this.#settings;
     this.#database = new Database(options.postgres, { logger: this.#logger, max: maxConcurrentBatches + 1 });
-    this.#connection = new RedisConnection(options.redis, 'worker', this.#logger);
+    this.#connection = new RedisConnection(options.redis, this.#keys, 'worker', this.#logger);
     this.#onWorkerError = throttledErrorLog(this.#logger, 'worker error');
     const { client } = this.#connection;
     const onError = throttledErrorLog(this.#logger, 'finished jobs could not be cleaned up');
     this.#cleanup = new JobCleanup(client, this.#keys, onError);
     this.#deadLetters = new DeadLetterQueue(client, this.#keys, onError);
-    this.#clock = new RedisClock(client);
+    this.#clock = new RedisClock(client, this.#keys);
     const { signal } = this.#giveUp;
     this.#committer = new BatchCommitter({
       database: this.#database,

@@ -6,13 +6,17 @@ import type { RedisOption } from '../redis/connection.js';
 
 /** Where a pipeline runs: the same for its producers and its writers. */
 export interface PipelineOptions {
-  /** A URL, ioredis options, or an ioredis `Redis` or `Cluster`, which stays yours to close. */
+  /**
+   * A URL (of a Redis, a Cluster: `redis-cluster://host1:6379,host2:6379`, or Sentinels:
+   * `redis-sentinel://host1:26379,host2:26379/0?master=mymaster`), ioredis options, or an ioredis `Redis` or `Cluster`, which stays
+   * yours to close.
+   */
   redis: RedisOption;
   /** A DSN, a `pg` pool configuration, or a `pg.Pool`, which stays yours to close. */
   postgres: PostgresOption;
   /** Default `checkpoint-writes`. */
   queue?: string;
-  /** BullMQ's key prefix. Default `bull`; with Redis Cluster use a hash tag such as `{ckpt}`. */
+  /** BullMQ's key prefix. Default `bull`; a Redis Cluster needs a hash tag in it, such as `{ckpt}`. */
   prefix?: string;
   /** Default `public`. */
   schema?: string;

@@ -103,6 +103,13 @@ export class FaultOracle {
     return this.#remove('execution', executionId, () => store.clear(executionId));
   }
 
+  /** Takes back that these were acknowledged: they may be stored or not, as what failed. */
+  excuse(sequences: ReadonlySet<number>): void {
+    for (const save of [...this.#saves.values()].flat()) {
+      if (save.acknowledged && sequences.has(save.acknowledged.sequence)) delete save.acknowledged;
+    }
+  }
+
   /** Compares what a latest read shows with what was acknowledged when it was called. Rejects as the read does. */
   async read(executionId: string, read: () => Promise<Shown>): Promise<Misread[]> {
     const called = ++this.#now;

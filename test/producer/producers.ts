@@ -14,7 +14,7 @@ export function testProducer(
   limits: Partial<ProducerLimits> = {},
   redis: RedisOption = place.redis,
 ): Producer {
-  const connection = new RedisConnection(redis, 'commands');
+  const connection = new RedisConnection(redis, place.keys, 'commands');
   const producer = new Producer({
     ...DEFAULT_LIMITS,
     ...limits,

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { Redis } from 'ioredis';
+import { Cluster, type ClusterOptions, Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { QueueUnavailableError } from '../../src/index.js';
 import {
@@ -9,8 +9,10 @@ import {
   throttledErrorLog,
 } from '../../src/redis/connection.js';
 import { before as beforeDeadline } from '../../src/redis/deadline.js';
+import { queueKeys } from '../../src/redis/queue-keys.js';
 import { services } from '../services.js';
 
+const KEYS = queueKeys({});
 const SECRET = 'secret-of-the-state';
 
 /** As ioredis throws it: the arguments of the command travel along. */
@@ -93,7 +95,7 @@ describe('RedisConnection', () => {
     onTestFinished(() => theirs.disconnect());
     const listeners = () => [theirs.listenerCount('error'), theirs.listenerCount('close')];
     const first = listeners();
-    const connection = new RedisConnection(theirs, 'commands');
+    const connection = new RedisConnection(theirs, KEYS, 'commands');
     expect(connection.client).toBe(theirs);
     connection.close();
     connection.close();
@@ -104,7 +106,7 @@ describe('RedisConnection', () => {
   it('takes a duplicate of it for a worker, which waits for Redis, and closes that', async () => {
     const theirs = new Redis(services().redisUrl);
     onTestFinished(() => theirs.disconnect());
-    const connection = new RedisConnection(theirs, 'worker');
+    const connection = new RedisConnection(theirs, KEYS, 'worker');
     const { client } = connection;
     expect(client).not.toBe(theirs);
     expect(client.options).toMatchObject({ maxRetriesPerRequest: null });
@@ -115,7 +117,7 @@ describe('RedisConnection', () => {
   });
 
   it('counts how often the connection was lost', async () => {
-    const connection = new RedisConnection(services().redisUrl, 'commands');
+    const connection = new RedisConnection(services().redisUrl, KEYS, 'commands');
     onTestFinished(() => connection.close());
     await vi.waitFor(() => expect(connection.ready).toBe(true));
     const { epoch, client } = connection;
@@ -126,8 +128,50 @@ describe('RedisConnection', () => {
 
   it('takes options of ioredis', async () => {
     const { hostname, port } = new URL(services().redisUrl);
-    const connection = new RedisConnection({ host: hostname, port: Number(port || 6379) }, 'worker');
+    const connection = new RedisConnection({ host: hostname, port: Number(port || 6379) }, KEYS, 'worker');
     onTestFinished(() => connection.close());
     expect(await connection.client.ping()).toBe('PONG');
   });
+});
+
+describe('RedisConnection to a Cluster', () => {
+  it.each(['commands', 'worker'] as const)(
+    'refuses a prefix without a hash tag, to a connection for %s',
+    (purpose) => {
+      const cluster = unconnected();
+      for (const redis of [cluster, 'redis-cluster://127.0.0.1:1']) {
+        for (const prefix of ['bull', '{}', 'ckpt}', '{ckpt']) {
+          expect(() => new RedisConnection(redis, queueKeys({ prefix }), purpose)).toThrow(
+            expect.objectContaining({
+              code: 'INVALID_CONFIG',
+              field: 'prefix',
+              problem: expect.stringContaining('{ckpt}'),
+            }),
+          );
+        }
+      }
+      expect(cluster.status).toBe('wait');
+    },
+  );
+
+  it('takes a hash tag in the prefix or in the name of the queue', () => {
+    const cluster = unconnected();
+    for (const place of [{ prefix: 'a-{b}' }, { queue: '{orders}' }]) {
+      new RedisConnection(cluster, queueKeys(place), 'commands').close();
+    }
+  });
+
+  it('refuses to read from replicas, which may not know of a job yet', () => {
+    const cluster = unconnected({ scaleReads: 'all' });
+    expect(() => new RedisConnection(cluster, queueKeys({ prefix: '{ckpt}' }), 'commands')).toThrow(
+      'scaleReads',
+    );
+  });
+
+  function unconnected(options: ClusterOptions = {}): Cluster {
+    const cluster = new Cluster([{ host: '127.0.0.1', port: 1 }], { lazyConnect: true, ...options });
+    cluster.on('error', () => {});
+    onTestFinished(() => cluster.disconnect());
+    return cluster;
+  }
 });

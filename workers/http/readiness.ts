@@ -5,6 +5,7 @@ import { type TableNames, tableNames } from '../../src/postgres/identifiers.js';
 import { SCHEMA_VERSION, schemaVersion } from '../../src/postgres/schema.js';
 import { RedisConnection, redisErrorText } from '../../src/redis/connection.js';
 import { before, settlesWithin } from '../../src/redis/deadline.js';
+import { type QueueKeys, queueKeys } from '../../src/redis/queue-keys.js';
 import { EVICTION_POLICY, readServerInfo } from '../../src/redis/server-info.js';
 import { remembered } from '../../src/remembered.js';
 import type { CheckpointWriter } from '../../src/writer/checkpoint-writer.js';
@@ -22,6 +23,8 @@ export interface Readiness {
 export interface ReadinessProbeOptions {
   redis: string;
   postgres: string;
+  queue: string;
+  prefix: string;
   schema: string;
   table: string;
 }
@@ -39,6 +42,7 @@ const CLOSE_MS = 1000;
 export class ReadinessProbe {
   readonly #database: Database;
   readonly #redis: RedisConnection;
+  readonly #keys: QueueKeys;
   readonly #names: TableNames;
   /** Never rejects. */
   readonly look: () => Promise<Readiness>;
@@ -49,7 +53,8 @@ export class ReadinessProbe {
   ) {
     const name = 'checkpoint-queue readiness';
     this.#database = new Database(boundedPool(postgres, { name, max: 1, timeoutMs: CHECK_TIMEOUT_MS }));
-    this.#redis = new RedisConnection(redis, 'commands');
+    this.#keys = queueKeys(where);
+    this.#redis = new RedisConnection(redis, this.#keys, 'commands');
     this.#names = tableNames(where);
     this.look = remembered(REMEMBERED_MS, () => this.#look());
   }
@@ -100,7 +105,7 @@ export class ReadinessProbe {
 
   async #lookAtRedis(): Promise<{ redis: CheckResult; evictionPolicy: CheckResult }> {
     try {
-      const read = readServerInfo(this.#redis.client);
+      const read = readServerInfo(this.#redis.client, this.#keys);
       const { evictionPolicy: policy } = await before(
         Date.now() + CHECK_TIMEOUT_MS,
         read,

@@ -48,8 +48,8 @@ export class WorkerHttp {
     private readonly config: WorkerHttpConfig,
   ) {
     this.#readiness = new ReadinessProbe(writer, config);
-    this.#redis = new RedisConnection(config.redis, 'commands');
     const keys = queueKeys(config);
+    this.#redis = new RedisConnection(config.redis, keys, 'commands');
     const read = () =>
       before(Date.now() + QUEUE_TIMEOUT_MS, readQueueStats(this.#redis, keys), 'reading the queue');
     const readQueue = remembered(REMEMBERED_MS, () => read().catch(() => undefined));

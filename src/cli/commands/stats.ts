@@ -44,7 +44,7 @@ export function registerStats(program: Command): void {
 function openStats({ config, closing }: CommandContext): () => Promise<Stats> {
   const { redis, postgres } = withServices(config);
   const keys = queueKeys(config);
-  const connection = new RedisConnection(redis, 'commands');
+  const connection = new RedisConnection(redis, keys, 'commands');
   closing({ close: async () => connection.close() });
   const table = new CheckpointTable(closing(new Database(postgres)), tableNames(config));
   return async () => ({

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
 import { CheckpointQueueError } from '../../errors.js';
 import { Database } from '../../postgres/database.js';
 import { tableNames } from '../../postgres/identifiers.js';
@@ -7,6 +8,7 @@ import { asQueueUnavailable, RedisConnection } from '../../redis/connection.js';
 import { before } from '../../redis/deadline.js';
 import { queueKeys } from '../../redis/queue-keys.js';
 import { untilDeadline } from '../../redis/retry.js';
+import { mastersOf } from '../../redis/server-info.js';
 import type { LocalServices } from '../../services/local-services.js';
 import { note } from '../command.js';
 
@@ -24,12 +26,13 @@ const KEYS_A_SCAN = 1000;
 
 export function newPlace(): DemoPlace {
   const suffix = randomBytes(4).toString('hex');
-  return { queue: `demo-${suffix}`, schema: `ckpt_demo_${suffix}` };
+  // With a hash tag, so that it may be in a Redis Cluster.
+  return { queue: `{demo-${suffix}}`, schema: `ckpt_demo_${suffix}` };
 }
 
 /** @throws QueueUnavailableError now, rather than an agent's after its first save. */
-export async function assertRedisAnswers({ redisUrl }: DemoServices): Promise<void> {
-  const connection = new RedisConnection(redisUrl, 'commands');
+export async function assertRedisAnswers({ redisUrl }: DemoServices, place: DemoPlace): Promise<void> {
+  const connection = new RedisConnection(redisUrl, queueKeys(place), 'commands');
   const deadline = Date.now() + REDIS_TIMEOUT_MS;
   const ping = () => before(deadline, connection.client.ping(), 'connecting');
   try {
@@ -60,7 +63,7 @@ async function removeSchema({ databaseUrl }: DemoServices, { schema }: DemoPlace
 }
 
 async function removeQueue({ redisUrl }: DemoServices, { queue }: DemoPlace): Promise<void> {
-  const connection = new RedisConnection(redisUrl, 'worker');
+  const connection = new RedisConnection(redisUrl, queueKeys({ queue }), 'worker');
   const bull = new Queue(queue, { connection: connection.client });
   bull.on('error', () => {}); // reported by the calls below
   try {
@@ -75,11 +78,15 @@ async function removeQueue({ redisUrl }: DemoServices, { queue }: DemoPlace): Pr
 async function emptyQueue({ client }: RedisConnection, bull: Queue): Promise<void> {
   await bull.obliterate({ force: true });
   const { jobPrefix } = queueKeys({ queue: bull.name });
+  for (const server of mastersOf(client)) await removeKeys(server, `${jobPrefix}*`);
+  await bull.close();
+}
+
+async function removeKeys(server: Redis, pattern: string): Promise<void> {
   for (let cursor = '0'; ; ) {
-    const [next, keys] = await client.scan(cursor, 'MATCH', `${jobPrefix}*`, 'COUNT', KEYS_A_SCAN);
-    if (keys.length > 0) await client.unlink(keys);
-    if (next === '0') break;
+    const [next, keys] = await server.scan(cursor, 'MATCH', pattern, 'COUNT', KEYS_A_SCAN);
+    if (keys.length > 0) await server.unlink(keys);
+    if (next === '0') return;
     cursor = next;
   }
-  await bull.close();
 }

@@ -50,8 +50,8 @@ const POLL_MS = 200;
 /** Runs the agents against workers in processes of their own, then reads everything back and compares. */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const { services, openLoad, workers, keep, quiet, signal } = options;
-  await assertRedisAnswers(services);
   const place = newPlace();
+  await assertRedisAnswers(services, place);
   const replicas = new WorkerReplicas();
   const load = openLoad(services, place);
   const progress = demoProgress(load.saves, quiet);
