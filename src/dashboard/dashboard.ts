@@ -72,7 +72,7 @@ export class Dashboard {
     // Without a listener the loss of an idle connection would end the process.
     this.#pool.on('error', () => {});
     this.#database = new Database(this.#pool);
-    this.connection = new RedisConnection(config.redis, 'commands', logger);
+    this.connection = new RedisConnection(config.redis, this.keys, 'commands', logger);
     this.sampler = new Sampler(() => this.#readQueue());
     this.letters = new DeadLetters({
       ...{ queue, prefix, schema, table, enqueueTimeoutMs, logger },
