@@ -1,4 +1,5 @@
 import { access, constants } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { run } from './run.js';
 
@@ -46,7 +47,7 @@ export async function installWithAptGet(packageName: string, options: InstallOpt
 }
 
 async function aptGetCommand(packageName: string, env: NodeJS.ProcessEnv): Promise<string[]> {
-  const aptGet = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get'];
+  const aptGet = [...(await oneAtATime(env)), 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get'];
   if (process.getuid?.() === 0) return aptGet;
   try {
     await run('sudo', ['-n', 'true'], { env });
@@ -56,4 +57,10 @@ async function aptGetCommand(packageName: string, env: NodeJS.ProcessEnv): Promi
     });
   }
   return ['sudo', '-n', ...aptGet];
+}
+
+/** apt-get fails where another one is at work, as when two test files each find a program missing: the second one waits. */
+async function oneAtATime(env: NodeJS.ProcessEnv): Promise<string[]> {
+  const flock = await findProgram(['flock'], env);
+  return flock ? [flock, join(tmpdir(), 'checkpoint-queue-apt-get.lock')] : [];
 }
