@@ -17,6 +17,8 @@ export type ConnectionPurpose = 'commands' | 'worker';
 
 /** Longest wait between two attempts to connect again: an outage should end for us soon after it ends. */
 const MAX_RECONNECT_MS = 1000;
+/** Before a connection that ioredis has given up is begun anew. */
+const REVIVE_MS = 100;
 /** One log line at most in this time: at `maxmemory` an error comes every millisecond. */
 const LOG_INTERVAL_MS = 5000;
 
@@ -39,8 +41,10 @@ export class RedisConnection {
     this.#epoch++;
   };
   readonly #duplicates: (Redis | Cluster)[] = [];
+  readonly #revivals = new Set<NodeJS.Timeout>();
   #epoch = 0;
   #givingUp = false;
+  #closed = false;
 
   /**
    * @param keys of the queue that it is for
@@ -57,6 +61,7 @@ export class RedisConnection {
     this.#owned = !given || purpose === 'worker';
     this.client = given && purpose === 'commands' ? redis : connect(redis, purpose);
     if (isCluster(this.client)) this.#slot = this.#slotIn(this.client, keys);
+    if (this.#owned) this.#revive(this.client);
     if (purpose === 'worker') this.#ownDuplicates();
     this.#onError = throttledErrorLog(logger, 'Redis connection error');
     this.client.on('error', this.#onError);
@@ -107,13 +112,31 @@ export class RedisConnection {
       duplicate: (...args: unknown[]) => {
         const made = duplicate(...args);
         this.#duplicates.push(made);
+        this.#revive(made);
         return made;
       },
     });
   }
 
+  /**
+   * ioredis ends a connection for good if its failover detector tells of a new master at the moment when it asks a Sentinel for one: of
+   * 31 failovers under load, 2 left a store or a worker dead. What BullMQ ends itself is open a little longer, until `close`.
+   */
+  #revive(client: Redis | Cluster): void {
+    client.on('end', () => {
+      if (this.#closed) return;
+      const revival = setTimeout(() => {
+        this.#revivals.delete(revival);
+        client.connect().catch(() => {}); // told as an error of the connection, which tries again
+      }, REVIVE_MS);
+      this.#revivals.add(revival);
+    });
+  }
+
   /** Closes the connection, unless it is the application's. Does not wait for Redis. Idempotent. */
   close(): void {
+    this.#closed = true;
+    for (const revival of this.#revivals) clearTimeout(revival);
     this.client.off('close', this.#onClose);
     this.client.off('-node', this.#onNodeLost);
     if (this.#owned) {

@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { QueueUnavailableError } from '../../src/index.js';
+import { RedisConnection } from '../../src/redis/connection.js';
 import { freePort } from '../../src/services/free-port.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { startWriter, testPlace, testStore } from '../store/place.js';
@@ -40,7 +41,33 @@ describe.each([
     });
     expect(report.longestGapMs).toBeLessThan(GOES_ON_WITHIN_MS);
   });
+
+  it.each(['commands', 'worker'] as const)(
+    'a connection for %s that is told of it while it asks for the master is there again',
+    async (purpose) => {
+      const { keys } = await testPlace();
+      const connection = new RedisConnection(servers().url, keys, purpose);
+      onTestFinished(() => connection.close());
+      const client = connection.client as Redis;
+      await untilReady(client);
+      client.once('connecting', () => toldOfFailover(client));
+      const ended = new Promise((resolve) => client.once('end', resolve));
+      client.disconnect(true);
+      await ended;
+      await untilReady(client);
+      expect(await client.ping()).toBe('PONG');
+    },
+  );
 });
+
+/** What the failover detector of ioredis does with it. */
+function toldOfFailover(client: Redis): void {
+  (client as unknown as { connector: { disconnect(): void } }).connector.disconnect();
+}
+
+async function untilReady(client: Redis): Promise<void> {
+  if (client.status !== 'ready') await new Promise((resolve) => client.once('ready', resolve));
+}
 
 it('without a Sentinel that answers, a save rejects within its deadline', async () => {
   const place = {
