@@ -5,6 +5,7 @@ import {
   validName,
 } from '../checkpoint.js';
 import { CheckpointNotFoundError, VersionConflictError } from '../errors.js';
+import { Gathered } from '../gathered.js';
 import {
   type CheckpointTableSql,
   checkpointOfRow,
@@ -26,7 +27,6 @@ import {
   type ReadOptions,
 } from './checkpoint-store.js';
 import { creatingMissingTables } from './creating-tables.js';
-import { Gathered } from './gathered.js';
 
 /** Deletes that are under way while later ones gather: few enough for a small pool. */
 const MAX_REMOVAL_ROUNDS = 4;
