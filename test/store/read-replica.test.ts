@@ -206,6 +206,18 @@ it.each(['refuses connections', 'answers nothing'])(
   },
 );
 
+it('a partitioned table is read at the replica, too', async () => {
+  const { postgres, schema } = place;
+  const readPostgres = replication.standby.url;
+  const store = new PostgresCheckpointStore({ postgres, readPostgres, schema, partitionBy: 'month', logger });
+  onTestFinished(() => store.close());
+  const { executionId, old } = await behindByOne(store);
+  expect((await store.load(old.id)).id).toBe(old.id);
+  expect((await store.latest(executionId))?.id).toBe(old.id);
+  expect((await store.list(executionId)).map(({ id }) => id)).toEqual([old.id]);
+  expect(warnings).toEqual([]);
+});
+
 it('a pool of the application stays open', async () => {
   const pool = new pg.Pool({ connectionString: replication.standby.url });
   onTestFinished(() => pool.end());
