@@ -3,8 +3,11 @@ import { QueueUnavailableError } from '../errors.js';
 import { Gathered } from '../gathered.js';
 import type { QueueKeys } from './queue-keys.js';
 
-/** Redis is to say how far it came before nobody waits for it any more. */
-const MARGIN_MS = 50;
+/**
+ * Redis is to say how far it came before nobody waits for it any more. Where nothing else wakes it, it sees ten times a second who has
+ * waited long enough (`hz`).
+ */
+const MARGIN_MS = 200;
 /**
  * A connection stands still while Redis waits: so long at most, then comes what others have sent behind it, and a wait for the rest of the
  * time. Far above the way to a replica and back, for each wait is for all that has been written until then.

@@ -45,3 +45,13 @@ it('what others send over the connection goes on while it waits', async () => {
   expect(await msOf(() => client.ping())).toBeLessThan(1000 + GRACE_MS);
   expect(await waiting).toMatchObject(TOO_FEW);
 });
+
+it('Redis, which is late by a tenth of a second, says how many there are before the deadline', async () => {
+  const { client, replicas } = missingReplicas();
+  await client.ping();
+  for (let wait = 0; wait < 5; wait++) {
+    const deadline = Date.now() + 400 + wait * 17;
+    await expect(replicas.confirm(deadline)).rejects.toMatchObject(TOO_FEW);
+    expect(Date.now()).toBeLessThan(deadline);
+  }
+});
