@@ -46,7 +46,10 @@ it('what others send over the connection goes on while it waits', async () => {
   expect(await waiting).toMatchObject(TOO_FEW);
 });
 
-it('Redis, which is late by a tenth of a second, says how many there are before the deadline', async () => {
+// A busy machine may be late all the same.
+it('Redis, which is late by a tenth of a second, says how many there are before the deadline', {
+  retry: 3,
+}, async () => {
   const { client, replicas } = missingReplicas();
   await client.ping();
   for (let wait = 0; wait < 5; wait++) {
