@@ -53,11 +53,11 @@ export function required(config: Config, name: 'postgres' | 'redis'): string {
 
 /**
  * A URL that may be shown: its password and every parameter that could hold one are replaced. By its text, for no parser knows URLs of
- * several hosts.
+ * several hosts; rather too much than too little.
  */
 export function redactUrl(text: string): string {
   return text
-    .replace(/^([^:/?#]+:\/\/[^:/?#]*):[^/?#]*@/, '$1:***@')
+    .replace(/^([^:/?#]+:\/\/[^:/?#]*):[^/]*@/, '$1:***@')
     .replace(/([?&])([^=&#]*)=[^&#]*/g, (parameter, before, name) =>
       /pass|secret|token|key|%/i.test(name) ? `${before}${name}=***` : parameter,
     );

@@ -68,6 +68,8 @@ test('passwords in URLs are hidden, in the authority and among the parameters', 
 test.each([
   ['redis://:hunter2@host:6379/0', 'redis://:***@host:6379/0'],
   ['redis://me@corp:hunt@er2@host', 'redis://me@corp:***@host'],
+  // To a parser a host, a port and a parameter.
+  ['redis://me:12?hunter2@host', 'redis://me:***@host'],
   ['redis://host:6379/0', 'redis://host:6379/0'],
   ['redis-cluster://me:hunter2@one:6379,two:6379', 'redis-cluster://me:***@one:6379,two:6379'],
   [

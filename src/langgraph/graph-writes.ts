@@ -1,8 +1,8 @@
 import { BackpressureError, QueueUnavailableError } from '../errors.js';
+import { Gathered } from '../gathered.js';
 import type { Database } from '../postgres/database.js';
 import type { GraphTableSql } from '../postgres/graph-tables.js';
 import { Removal } from '../postgres/removal.js';
-import { Gathered } from '../store/gathered.js';
 import type { WriteQueue } from '../store/write-queue.js';
 import { BatchWriter } from '../writer/batch-writer.js';
 import type { GraphRecord } from './graph-record.js';

@@ -32,7 +32,7 @@ export function parseDsn(dsn: string, field = 'postgres'): PoolConfig {
 
 function parseUrl(dsn: string, field: string): URL {
   const authority = /^\w+:\/\/([^/?#]*)/.exec(dsn)?.[1] ?? '';
-  if (authority.slice(authority.lastIndexOf('@')).includes(',')) throw severalHosts(field);
+  if (authority.slice(authority.lastIndexOf('@') + 1).includes(',')) throw severalHosts(field);
   let url: URL | undefined;
   try {
     url = new URL(dsn);

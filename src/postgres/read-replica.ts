@@ -1,6 +1,6 @@
-import { DatabaseError } from '../errors.js';
+import { ClosedError, DatabaseError } from '../errors.js';
 import { type Logger, silentLogger } from '../logger.js';
-import { Database, type PostgresOption, queryRows, type TextRow } from './database.js';
+import { Database, type PgClient, type PostgresOption, queryRows, type TextRow } from './database.js';
 
 /** The replica of the option `readPostgres`, if there is one. Connects when it is first used. @throws InvalidConfigError */
 export function openReplica(
@@ -19,6 +19,8 @@ const ANSWER_TIMEOUT_MS = 5000;
 const PAUSE_MS = 5000;
 /** One line at most in this time for reads that were given to the primary one by one. */
 const LOG_INTERVAL_MS = 60_000;
+/** An error of somebody else's may tell anything. */
+const NO_CONNECTION = { sqlState: undefined, message: 'no connection can be made' };
 
 /**
  * A server that follows the primary, for reads that may be a little behind. What it cannot answer is asked of the primary, so that a
@@ -46,18 +48,24 @@ export class ReadReplica {
    * @param atReplica reads over one connection, so that its statements see one server, even if a balancer stands before several
    * @throws what `atPrimary` throws; what `atReplica` throws that is not PostgreSQL's
    */
-  async read<T>(atReplica: (query: ReadQuery) => Promise<T>, atPrimary: () => Promise<T>): Promise<T> {
+  async read<T>(
+    atReplica: (query: ReadQuery, client: PgClient) => Promise<T>,
+    atPrimary: () => Promise<T>,
+  ): Promise<T> {
     if (this.#retryAt !== undefined) {
       this.#tryAgainIfDue(this.#retryAt);
       return atPrimary();
     }
+    let connected = false;
+    const read = (client: PgClient) => {
+      connected = true;
+      return atReplica((text, values) => queryRows(client, text, values), client);
+    };
     try {
-      return await this.#database.withClient(
-        (client) => atReplica((text, values) => queryRows(client, text, values)),
-        { timeoutMs: ANSWER_TIMEOUT_MS },
-      );
+      return await this.#database.withClient(read, { timeoutMs: ANSWER_TIMEOUT_MS });
     } catch (error) {
-      if (!(error instanceof DatabaseError)) throw error;
+      // What keeps a connection from being made need not be PostgreSQL's: a password that it asks for and nobody has given, say.
+      if (connected && !(error instanceof DatabaseError)) throw error;
       this.#failed(error);
     }
     return atPrimary();
@@ -69,7 +77,9 @@ export class ReadReplica {
     await this.#database.close();
   }
 
-  #failed({ sqlState, message: reason }: DatabaseError): void {
+  #failed(error: unknown): void {
+    if (error instanceof ClosedError) return;
+    const { sqlState, message: reason } = error instanceof DatabaseError ? error : NO_CONNECTION;
     if (isAway(sqlState)) {
       if (this.#retryAt === undefined) {
         this.#logger.warn({ sqlState, reason }, 'the read replica is away: reads go to the primary');
@@ -96,8 +106,7 @@ export class ReadReplica {
       this.#retryAt = undefined;
       this.#logger.info({}, 'the read replica is back');
     } catch (error) {
-      // Closed meanwhile, or still away.
-      if (error instanceof DatabaseError) this.#failed(error);
+      this.#failed(error);
     }
   }
 }

@@ -8,7 +8,7 @@ import { type RedisConnection, throttledErrorLog } from '../redis/connection.js'
 import { before } from '../redis/deadline.js';
 import { jobOptions } from '../redis/job-options.js';
 import type { QueueKeys } from '../redis/queue-keys.js';
-import { replicated } from '../redis/replication.js';
+import { Replicas } from '../redis/replicas.js';
 import { untilDeadline } from '../redis/retry.js';
 import { nextSequence, raiseSequence, reserve } from '../redis/sequence.js';
 import { Gathering, type PendingRecord } from './gathering.js';
@@ -42,6 +42,7 @@ export class Producer {
   readonly #options: ProducerOptions;
   readonly #logger: Logger;
   readonly #queue: Queue<ChunkJob>;
+  readonly #replicas: Replicas;
   readonly #gathering: Gathering;
   readonly #inFlight = new Set<Promise<void>>();
   readonly #closing = new AbortController();
@@ -65,6 +66,7 @@ export class Producer {
       ...(telemetry && { telemetry }),
     });
     this.#queue.on('error', throttledErrorLog(this.#logger, 'queue error'));
+    this.#replicas = new Replicas(options.connection.client, options.keys, options.ackReplicas);
   }
 
   /** The highest sequence that this producer has seen; 0 before the first. All its later ones are above it. */
@@ -234,8 +236,7 @@ export class Producer {
         reservedJob = { jobId: jobIdOf(firstSequence), firstSequence };
         await before(deadline(), this.#addJob(job, reservedJob.jobId, chunk), 'adding a job');
         if (ackReplicas > 0) {
-          const confirmed = replicated(connection.client, keys, ackReplicas, deadline());
-          await before(deadline(), confirmed, 'waiting for replicas');
+          await before(deadline(), this.#replicas.confirm(deadline()), 'waiting for replicas');
         }
         // Had the connection been lost in between, a Redis that restarted could hold the job without its payload.
         if (connection.epoch !== epoch) continue;

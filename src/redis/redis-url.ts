@@ -31,10 +31,16 @@ export function openUrl(text: string, options: ClientOptions): Redis | Cluster {
   if (settings === undefined) return new Redis(text, options.redis);
   if ('nodes' in settings) {
     const redisOptions = { ...settings.auth, ...options.cluster.redisOptions };
-    return new Cluster(settings.nodes, { ...options.cluster, redisOptions });
+    return new Cluster(settings.nodes, { ...options.cluster, redisOptions, dnsLookup: byName });
   }
   return new Redis({ ...settings, ...options.redis });
 }
+
+/**
+ * Each node is connected to by its name: ioredis would look all names up before and connect to addresses, which a certificate does not
+ * name, and to none of them where one name is unknown.
+ */
+const byName: ClusterOptions['dnsLookup'] = (name, callback) => callback(null, name);
 
 type Auth = Pick<RedisOptions, 'username' | 'password' | 'tls'>;
 

@@ -59,8 +59,11 @@ async function aptGetCommand(packageName: string, env: NodeJS.ProcessEnv): Promi
   return ['sudo', '-n', ...aptGet];
 }
 
-/** apt-get fails where another one is at work, as when two test files each find a program missing: the second one waits. */
+/**
+ * apt-get fails where another one is at work, as when two test files each find a program missing: the second one waits. Not forked, for
+ * what is broken off would go on.
+ */
 async function oneAtATime(env: NodeJS.ProcessEnv): Promise<string[]> {
   const flock = await findProgram(['flock'], env);
-  return flock ? [flock, join(tmpdir(), 'checkpoint-queue-apt-get.lock')] : [];
+  return flock ? [flock, '--no-fork', join(tmpdir(), 'checkpoint-queue-apt-get.lock')] : [];
 }

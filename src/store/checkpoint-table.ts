@@ -5,6 +5,7 @@ import {
   validName,
 } from '../checkpoint.js';
 import { CheckpointNotFoundError, VersionConflictError } from '../errors.js';
+import { Gathered } from '../gathered.js';
 import {
   type CheckpointTableSql,
   checkpointOfRow,
@@ -26,7 +27,6 @@ import {
   type ReadOptions,
 } from './checkpoint-store.js';
 import { creatingMissingTables } from './creating-tables.js';
-import { Gathered } from './gathered.js';
 
 /** Deletes that are under way while later ones gather: few enough for a small pool. */
 const MAX_REMOVAL_ROUNDS = 4;
@@ -66,6 +66,8 @@ export interface CheckpointTableOptions {
  */
 export class CheckpointTable {
   readonly #statements: TableStatements;
+  /** The replica is asked itself which kind the table is: its reads need nothing of the primary. */
+  readonly #atReplica: TableStatements;
   readonly #removals: Gathered<RemovalRequest, number>;
   readonly #replica: ReadReplica | undefined;
 
@@ -76,6 +78,7 @@ export class CheckpointTable {
   ) {
     this.#replica = replica;
     this.#statements = new TableStatements(names);
+    this.#atReplica = new TableStatements(names);
     const remove = (requests: RemovalRequest[]) =>
       this.creatingTables(async () =>
         new Removal(database, await this.#sql()).remove(requests, raiseSequence),
@@ -87,6 +90,7 @@ export class CheckpointTable {
   async migrate(): Promise<void> {
     await migrate(this.database, this.names);
     this.#statements.lookAgain();
+    this.#atReplica.lookAgain();
   }
 
   /** @see dropPartitions */
@@ -257,9 +261,10 @@ export class CheckpointTable {
   ): Promise<T> {
     const atPrimary = () => read((statement, values) => this.#query(statement, values));
     if (!this.#replica || primaryOnly || consistency === 'latest') return atPrimary();
-    // Which kind the table is, the primary says. While that is away: those of a plain table are right for both kinds, if slower.
-    const sql = await this.#sql().catch(() => this.#statements.plain);
-    const atReplica = (query: ReadQuery) => read((statement, values) => query(statement(sql), values));
+    const atReplica = async (query: ReadQuery, client: PgClient) => {
+      const sql = await this.#atReplica.find(client);
+      return read((statement, values) => query(statement(sql), values));
+    };
     return this.#replica.read(atReplica, atPrimary);
   }
 

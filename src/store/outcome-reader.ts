@@ -1,8 +1,8 @@
 import { SaveLostError } from '../errors.js';
+import { Gathered } from '../gathered.js';
 import type { CommitOutcome } from './checkpoint-store.js';
 import type { CheckpointTable } from './checkpoint-table.js';
 import { type DeadLetterLookup, deadLettered } from './dead-letter-lookup.js';
-import { Gathered } from './gathered.js';
 
 interface Save {
   readonly id: string;

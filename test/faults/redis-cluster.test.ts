@@ -128,6 +128,13 @@ it('without enough replicas a save that needs them is not acknowledged, within i
   expect(performance.now() - began).toBeLessThan(ENQUEUE_TIMEOUT_MS + GRACE_MS);
 });
 
+it('one of the names in the URL may lead nowhere', async () => {
+  const url = cluster().url.replace('://', '://nowhere.invalid:6379,');
+  const connection = new RedisConnection(url, queueKeys({ prefix: HASH_TAG }), 'worker');
+  onTestFinished(() => connection.close());
+  expect(await connection.client.set(`${HASH_TAG}a`, '1')).toBe('OK');
+});
+
 it('a command of a worker waits for the new master', async () => {
   const connection = new RedisConnection(cluster().url, queueKeys({ prefix: HASH_TAG }), 'worker');
   onTestFinished(() => connection.close());

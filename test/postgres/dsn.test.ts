@@ -41,6 +41,8 @@ describe('parseDsn', () => {
   it.each([
     'postgresql://u:secret@a:5432,b:5433/db?target_session_attrs=read-write',
     'postgresql://u:sec,ret@a,b/db',
+    'postgresql://a:5432,b:5432/db',
+    'postgresql://a,b/db',
     'postgresql:///db?host=a,b',
   ])('refuses several hosts, which pg would take for one name: %s', (dsn) => {
     expect(() => parseDsn(dsn, 'readPostgres')).toThrow(INVALID('readPostgres'));

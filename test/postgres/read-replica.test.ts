@@ -78,3 +78,16 @@ it.each([
   await setImmediate();
   expect(statements).toEqual(then === 'asked again' ? ['failing', 'next'] : ['failing']);
 });
+
+it('a replica to which no connection can be made for another reason than PostgreSQL is left alone, too', async () => {
+  let tries = 0;
+  const connect = async () => {
+    tries++;
+    throw new Error('SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string');
+  };
+  const replica = new ReadReplica({ connect, end: async () => {} });
+  onTestFinished(() => replica.close());
+  const read = () => replica.read(async () => 'at the replica', AT_PRIMARY);
+  expect([await read(), await read()]).toEqual(['at the primary', 'at the primary']);
+  expect(tries).toBe(1);
+});

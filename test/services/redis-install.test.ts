@@ -1,7 +1,8 @@
-import { chmod, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { findProgram } from '../../src/services/package-install.js';
 import { redisServerProgram } from '../../src/services/redis-install.js';
 
 /** The whole PATH of a test. */
@@ -35,6 +36,26 @@ describe('redisServerProgram', () => {
     expect(await redisServerProgram({ env: { PATH: programs }, onProgress })).toBe(redis);
     expect(messages[0]).toBe('installing redis-server with apt-get');
     expect(messages[1]).toMatch(/^apt-get update failed/);
+  });
+
+  it('ends apt-get when it is broken off', async ({ skip }) => {
+    const flock = await findProgram(['flock']);
+    if (!flock) return skip('no flock');
+    // A lock that nobody else has.
+    vi.stubEnv('TMPDIR', programs);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    await symlink(flock, join(programs, 'flock'));
+    await symlink('/usr/bin/env', join(programs, 'env'));
+    await program('sudo', 'shift; exec "$@"');
+    const pidFile = join(programs, 'pid');
+    await program('apt-get', `echo $$ >${pidFile}; exec /bin/sleep 60`);
+    const aborting = new AbortController();
+    const installing = redisServerProgram({ env: { PATH: programs }, signal: aborting.signal });
+    installing.catch(() => {});
+    const pid = await vi.waitUntil(async () => Number(await readFile(pidFile, 'utf8').catch(() => '')));
+    aborting.abort();
+    await expect(installing).rejects.toThrow();
+    await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow());
   });
 
   it('passes on what the package manager says when it fails', async () => {

@@ -184,20 +184,38 @@ it('a replica that nobody listens at is told once, and harms no read', async () 
   expect(warnings).toHaveLength(1);
 });
 
-it('reads of the replica go on without the primary', async () => {
-  const proxy = await TcpProxy.before(place.postgres);
-  const checkpoint = newCheckpoint();
-  await plainStore().save(checkpoint);
-  await replication.caughtUp();
-  await proxy.refuse();
-  const { schema } = place;
-  const store = new PostgresCheckpointStore({
-    postgres: proxy.url,
-    readPostgres: replication.standby.url,
-    schema,
-  });
+it.each(['refuses connections', 'answers nothing'])(
+  'reads of the replica go on while the primary %s',
+  async (how) => {
+    const proxy = await TcpProxy.before(place.postgres);
+    const checkpoint = newCheckpoint();
+    await plainStore().save(checkpoint);
+    await replication.caughtUp();
+    if (how === 'answers nothing') proxy.stall();
+    else await proxy.refuse();
+    const { schema } = place;
+    const store = new PostgresCheckpointStore({
+      postgres: proxy.url,
+      readPostgres: replication.standby.url,
+      schema,
+    });
+    onTestFinished(() => store.close());
+    const began = performance.now();
+    expect((await store.load(checkpoint.id)).id).toBe(checkpoint.id);
+    expect(performance.now() - began).toBeLessThan(2000);
+  },
+);
+
+it('a partitioned table is read at the replica, too', async () => {
+  const { postgres, schema } = place;
+  const readPostgres = replication.standby.url;
+  const store = new PostgresCheckpointStore({ postgres, readPostgres, schema, partitionBy: 'month', logger });
   onTestFinished(() => store.close());
-  expect((await store.load(checkpoint.id)).id).toBe(checkpoint.id);
+  const { executionId, old } = await behindByOne(store);
+  expect((await store.load(old.id)).id).toBe(old.id);
+  expect((await store.latest(executionId))?.id).toBe(old.id);
+  expect((await store.list(executionId)).map(({ id }) => id)).toEqual([old.id]);
+  expect(warnings).toEqual([]);
 });
 
 it('a pool of the application stays open', async () => {
