@@ -47,7 +47,7 @@ describe('with a token', () => {
     });
     expect((await dashboard.get('queues/api/queues', BEARER)).status).toBe(200);
     expect((await dashboard.get('queues/', BEARER)).text).toContain('id="root"');
-    expect((await dashboard.get('', BEARER)).text).toContain('page');
+    expect((await dashboard.get('', BEARER)).text).toContain('id="view"');
     expect((await dashboard.get('api/nothing', BEARER)).status).toBe(404);
   });
 
@@ -109,7 +109,7 @@ describe('with a token', () => {
     ] as const) {
       expect(await dashboard.get(path)).toMatchObject({ status: 302, headers: { location } });
     }
-    expect((await dashboard.get('login.html')).text).toContain('login');
+    expect((await dashboard.get('login.html')).text).toContain('id="login"');
   });
 
   it('is not needed by a request that names another host', async () => {

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { testPlace } from '../../store/place.js';
 import { openWatched, seen } from '../browser.js';
-import { servePage } from './page-server.js';
+import { serveDashboard } from '../serving.js';
 
 const token = 'a token that only this test knows';
 
 export function describeAccess(): void {
   describe('with a token', () => {
     it('lets in who has it, and leads on to where one wanted to go', async () => {
-      const dashboard = await servePage(await testPlace(), { token });
+      const { server: dashboard } = await serveDashboard(await testPlace(), { token });
       const { page } = await openWatched(`${dashboard.url}#/executions`);
       await page.waitForURL('**/login.html#/executions');
       await page.getByLabel('Token').fill(token);
@@ -17,7 +17,7 @@ export function describeAccess(): void {
     });
 
     it('says that a token is wrong, and lets nobody in', async () => {
-      const dashboard = await servePage(await testPlace(), { token });
+      const { server: dashboard } = await serveDashboard(await testPlace(), { token });
       const { page } = await openWatched(dashboard.url);
       await page.getByLabel('Token').fill('guessed');
       await page.getByRole('button', { name: 'Sign in' }).click();
@@ -27,7 +27,7 @@ export function describeAccess(): void {
     });
 
     it('asks for it again after one has signed out, also in a page that is open', async () => {
-      const dashboard = await servePage(await testPlace(), { token });
+      const { server: dashboard } = await serveDashboard(await testPlace(), { token });
       const { page } = await openWatched(dashboard.url);
       await page.getByLabel('Token').fill(token);
       await page.keyboard.press('Enter');

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { poisonablePlace, refused, refusedOne, testLetters } from '../../dead-letters/letters.js';
 import { startWriter } from '../../store/place.js';
 import { openPage, openWatched, seen } from '../browser.js';
-import { servePage } from './page-server.js';
+import { serveDashboard } from '../serving.js';
 
 const SECRET = 'nobody is to see this';
 
@@ -13,7 +13,7 @@ async function pageOf(...ids: string[]) {
     place,
     ids.map((id) => ({ id, executionId: `run of ${id}`, state: { poison: SECRET } })),
   );
-  const dashboard = await servePage(place);
+  const { server: dashboard } = await serveDashboard(place);
   const url = `${dashboard.url}#/dead-letters`;
   return { place, url, letters: testLetters(place) };
 }
@@ -26,7 +26,7 @@ export function describeDeadLetters(): void {
       await refused(place, [{ id: 'other' }]);
       await place.cure();
       await startWriter(place);
-      const page = await openPage(`${(await servePage(place)).url}#/dead-letters`);
+      const page = await openPage(`${(await serveDashboard(place)).server.url}#/dead-letters`);
       await page.getByLabel(`Select ${deadLetterId}`).check();
       await page.getByRole('button', { name: 'Replay selected (1)' }).click();
       await seen(page.getByText('Replayed 1: 1 committed.'));

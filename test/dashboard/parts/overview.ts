@@ -4,7 +4,7 @@ import { WorkerRegistry } from '../../../src/redis/worker-registry.js';
 import { newCheckpoint } from '../../contract/checkpoints.js';
 import { startWriter, testPlace, testStore } from '../../store/place.js';
 import { openPage, openWatched, seen } from '../browser.js';
-import { servePage } from './page-server.js';
+import { serveDashboard } from '../serving.js';
 
 const NOBODY = '127.0.0.1:1';
 
@@ -13,7 +13,7 @@ export function describeOverview(): void {
     it('moves while saves come, and are committed', async () => {
       const place = await testPlace();
       const store = testStore(place);
-      const page = await openPage((await servePage(place)).url);
+      const page = await openPage((await serveDashboard(place)).server.url);
       const tile = (label: string) => page.locator('.tile').filter({ hasText: label });
       await seen(tile('Waiting jobs').getByText('0', { exact: true }));
       await seen(page.getByText('No worker runs.'));
@@ -30,7 +30,7 @@ export function describeOverview(): void {
       const waiting = { breaker: 'open', breakerSince: Date.now() - 90_000 } as const;
       const why = { failure: 'too many connections', sqlState: '53300' };
       await new WorkerRegistry(place.client, place.keys).report({ ...waiting, ...why });
-      const page = await openPage((await servePage(place)).url);
+      const page = await openPage((await serveDashboard(place)).server.url);
       const row = page.getByRole('table', { name: 'Workers' }).getByRole('row').nth(1);
       await seen(row.getByText('too many connections (SQLSTATE 53300)'));
       expect(await row.textContent()).toMatch(/waits for PostgreSQL for 1 min/);
@@ -38,7 +38,7 @@ export function describeOverview(): void {
     });
 
     it('draws three charts, and draws them again when the colours change', async () => {
-      const page = await openPage((await servePage(await testPlace())).url);
+      const page = await openPage((await serveDashboard(await testPlace())).server.url);
       const drawn = (line: string) => expect.poll(() => chartsWith(page, line)).toEqual([true, true, true]);
       await drawn('226,229,234');
       await page.emulateMedia({ colorScheme: 'dark' });
@@ -47,14 +47,14 @@ export function describeOverview(): void {
 
     it('says that the server is away, and goes on when it is back', async () => {
       const place = await testPlace();
-      const first = await servePage(place);
+      const { server: first } = await serveDashboard(place);
       const { page } = await openWatched(first.url);
       await seen(page.getByText('Redis up'));
       const port = Number(new URL(first.url).port);
       await first.close();
       const banner = page.getByRole('alert').getByText('The dashboard’s server does not answer.');
       await seen(banner);
-      await servePage(place, { port });
+      await serveDashboard(place, { port });
       await banner.waitFor({ state: 'detached' });
       await seen(page.getByText('Redis up'));
     });
@@ -62,7 +62,7 @@ export function describeOverview(): void {
     it('says which service is down, and that there is nothing to draw', async () => {
       const place = await testPlace();
       const away = { redis: `redis://${NOBODY}`, postgres: `postgres://${NOBODY}/nothing` };
-      const page = await openPage((await servePage({ ...place, ...away })).url);
+      const page = await openPage((await serveDashboard({ ...place, ...away })).server.url);
       await seen(page.getByRole('alert').getByText('Redis does not answer.'));
       await seen(page.getByRole('alert').getByText('PostgreSQL does not answer.'));
       await seen(page.getByText('No samples yet.'));
@@ -73,7 +73,7 @@ export function describeOverview(): void {
     it('says nothing in the console, and needs no more than a narrow window', async () => {
       const place = await testPlace();
       await startWriter(place);
-      const { url } = await servePage(place);
+      const { url } = (await serveDashboard(place)).server;
       for (const width of [1000, 400]) {
         const page = await openPage(url, { viewport: { width, height: 800 } });
         await seen(page.getByText('takes jobs'));
@@ -87,7 +87,7 @@ export function describeOverview(): void {
 
     it('leads to the jobs of the queue', async () => {
       const place = await testPlace();
-      const { page, complaints } = await openWatched((await servePage(place)).url);
+      const { page, complaints } = await openWatched((await serveDashboard(place)).server.url);
       await page.getByRole('link', { name: 'Queues' }).click();
       await seen(page.getByText(place.queue, { exact: true }).first());
       // bull-board's page would like another font, from elsewhere.

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { CheckpointInput } from '../../../src/index.js';
 import { startWriter, testPlace, testStore } from '../../store/place.js';
 import { openPage, seen } from '../browser.js';
-import { servePage } from './page-server.js';
+import { serveDashboard } from '../serving.js';
 
 /** An execution of these states, a second and a half from one to the next, and the page that shows it. */
 async function executionOf(states: CheckpointInput['state'][], executionId = 'run') {
@@ -21,7 +21,7 @@ async function executionOf(states: CheckpointInput['state'][], executionId = 'ru
   );
   await store.flush();
   await writer.close();
-  const dashboard = await servePage(place);
+  const { server: dashboard } = await serveDashboard(place);
   return {
     store,
     url: `${dashboard.url}#/executions/${encodeURIComponent(executionId)}`,
