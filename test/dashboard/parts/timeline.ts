@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { CheckpointInput } from '../../../src/index.js';
 import { startWriter, testPlace, testStore } from '../../store/place.js';
-import { openPage, seen } from '../browser.js';
+import { openPage, openWatched, seen } from '../browser.js';
 import { serveDashboard } from '../serving.js';
 
 /** An execution of these states, a second and a half from one to the next, and the page that shows it. */
@@ -102,16 +102,42 @@ export function describeTimeline(): void {
       await seen(page.getByText('Nothing of this execution is committed.'));
     });
 
-    it('of many checkpoints are shown page by page', async () => {
+    it('of more than a page begin with the newest, and are turned round by a click', async () => {
       const { url } = await executionOf(Array.from({ length: 120 }, (_, index) => index));
       const page = await openPage(url);
-      await seen(page.getByRole('button', { name: 'node 99' }));
+      const items = page.getByRole('listitem');
+      const newestFirst = page.getByRole('region', { name: 'Checkpoints, newest first' });
+      const oldestFirst = page.getByRole('region', { name: 'Checkpoints, oldest first' });
+      await seen(newestFirst.getByRole('button', { name: 'node 119' }));
+      expect(await items.first().textContent()).toMatch(/^\+1\.5 snode 119/);
+      expect(await items.last().textContent()).toMatch(/^\+1\.5 snode 20v/);
+      await page.getByRole('button', { name: 'Older' }).click();
+      await seen(newestFirst.getByRole('button', { name: 'node 19' }));
+      expect(await items.last().textContent()).toMatch(/^firstnode 0/);
       await page.getByRole('button', { name: 'Newer' }).click();
       await seen(page.getByRole('button', { name: 'node 119' }));
-      const first = page.getByRole('listitem').first();
-      expect(await first.textContent()).toMatch(/^\+1\.5 snode 100/);
+
+      await page.getByRole('button', { name: 'Show oldest first' }).click();
+      await seen(oldestFirst.getByRole('button', { name: 'node 99' }));
+      expect(await items.first().textContent()).toMatch(/^firstnode 0/);
+      await page.getByRole('button', { name: 'Newer' }).click();
+      await seen(oldestFirst.getByRole('button', { name: 'node 119' }));
+      expect(await items.first().textContent()).toMatch(/^\+1\.5 snode 100/);
+      await seen(page.getByRole('button', { name: 'Show newest first' }));
+    });
+
+    it.each([
+      ['of a page', 10],
+      ['before a page', 11],
+    ])('%s that are deleted meanwhile lead back to the beginning', async (_, count) => {
+      const { store, url } = await executionOf(Array.from({ length: 110 }, (_, index) => index));
+      const { page } = await openWatched(url);
+      await seen(page.getByRole('button', { name: 'node 109' }));
+      for (let index = 0; index < count; index++) await store.delete(`run:${index}`);
       await page.getByRole('button', { name: 'Older' }).click();
-      await seen(page.getByRole('button', { name: 'node 99' }));
+      await seen(page.getByRole('region', { name: 'Checkpoints, oldest first' }));
+      await seen(page.getByRole('button', { name: 'node 109' }));
+      await page.getByRole('navigation', { name: 'Pages' }).waitFor({ state: 'hidden' });
     });
   });
 }
