@@ -31,7 +31,7 @@ export async function registerDashboard(
       scope.addHook('onRequest', async (_, reply) => setSecurityHeaders(reply));
       scope.addHook('onRequest', door.checkHost);
       scope.addHook('onRequest', door.checkOrigin);
-      await scope.register(async (open) => sessionRoutes(open, dashboard), { prefix: '/api' });
+      await scope.register(async (open) => sessionRoutes(open, dashboard, door), { prefix: '/api' });
       await scope.register(async (api) => apiRoutes(api, dashboard, door), { prefix: '/api' });
       const queues = { basePath: `${basePath}/queues`, dashboardPath: basePath };
       await scope.register((board) => bullBoard(board, dashboard, door, queues), { prefix: '/queues' });

@@ -16,6 +16,23 @@ export function describeAccess(): void {
       await seen(page.getByRole('heading', { name: 'Executions' }));
     });
 
+    it('asks nobody for it who is signed in and follows a link from another site', async () => {
+      const { server: dashboard } = await serveDashboard(await testPlace(), { token });
+      const { page } = await openWatched(dashboard.url);
+      await page.getByLabel('Token').fill(token);
+      await page.keyboard.press('Enter');
+      await seen(page.getByRole('heading', { name: 'Overview' }));
+      await page.route('http://chat.example/', (route) =>
+        route.fulfill({
+          contentType: 'text/html',
+          body: `<a href="${dashboard.url}#/executions/run">look at run</a>`,
+        }),
+      );
+      await page.goto('http://chat.example/');
+      await page.getByRole('link').click();
+      await seen(page.getByRole('heading', { name: 'run' }));
+    });
+
     it('says that a token is wrong, and lets nobody in', async () => {
       const { server: dashboard } = await serveDashboard(await testPlace(), { token });
       const { page } = await openWatched(dashboard.url);
