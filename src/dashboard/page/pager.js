@@ -55,7 +55,7 @@ export class Pager {
 
   #goBack() {
     this.after = this.#before.pop();
-    this.onTurn();
+    this.#turn();
   }
 
   #goForth() {
@@ -64,6 +64,12 @@ export class Pager {
     this.#before.push(this.after);
     this.after = this.#next;
     this.#next = null;
+    this.#turn();
+  }
+
+  #turn() {
+    // One was at the end of the page before.
+    this.node.parentElement?.scrollIntoView();
     this.onTurn();
   }
 }

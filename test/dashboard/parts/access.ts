@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { testPlace } from '../../store/place.js';
-import { openWatched, seen } from '../browser.js';
+import { lookAgain, openWatched, seen } from '../browser.js';
 import { serveDashboard } from '../serving.js';
 
 const token = 'a token that only this test knows';
@@ -54,6 +54,7 @@ export function describeAccess(): void {
       await seen(other.getByRole('heading', { name: 'Dead letters' }));
       await page.getByRole('button', { name: 'Sign out' }).click();
       await page.waitForURL('**/login.html');
+      await lookAgain(other);
       await other.waitForURL('**/login.html#/dead-letters');
       expect(await other.content()).not.toContain('Queue ');
     });

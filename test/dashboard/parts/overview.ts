@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { WorkerRegistry } from '../../../src/redis/worker-registry.js';
 import { newCheckpoint } from '../../contract/checkpoints.js';
 import { startWriter, testPlace, testStore } from '../../store/place.js';
-import { openPage, openWatched, seen } from '../browser.js';
+import { lookAgain, openPage, openWatched, seen } from '../browser.js';
 import { serveDashboard } from '../serving.js';
 
 const NOBODY = '127.0.0.1:1';
@@ -52,9 +52,11 @@ export function describeOverview(): void {
       await seen(page.getByText('Redis up'));
       const port = Number(new URL(first.url).port);
       await first.close();
+      await lookAgain(page);
       const banner = page.getByRole('alert').getByText('The dashboard’s server does not answer.');
       await seen(banner);
       await serveDashboard(place, { port });
+      await lookAgain(page);
       await banner.waitFor({ state: 'detached' });
       await seen(page.getByText('Redis up'));
     });
