@@ -31,7 +31,7 @@ export class Door {
     throw new RequestError(
       403,
       'FORBIDDEN_HOST',
-      'without CKPT_DASHBOARD_TOKEN the dashboard answers only under a name of this machine, and through no proxy',
+      'without CKPT_DASHBOARD_TOKEN the dashboard answers only as localhost or 127.0.0.1, and through no proxy',
     );
   };
 
@@ -54,8 +54,9 @@ export class Door {
   };
 
   /** @throws RequestError */
-  readonly checkAccess = async (request: FastifyRequest): Promise<void> => {
+  readonly checkAccess = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     if (this.identityOf(request) !== undefined) return;
+    reply.header('www-authenticate', 'Bearer');
     throw new RequestError(401, 'UNAUTHORIZED', 'sign in, or send the token as "Authorization: Bearer …"');
   };
 

@@ -33,6 +33,7 @@ describe('with a token', () => {
       for (const headers of attempts) {
         expect(await dashboard.get(path, headers)).toMatchObject({
           status: 401,
+          headers: { 'www-authenticate': 'Bearer' },
           body: { error: { code: 'UNAUTHORIZED' } },
         });
       }

@@ -4,7 +4,7 @@ import { find, setText } from './elements.js';
 const token = /** @type {HTMLInputElement} */ (find('#token'));
 token.focus();
 
-// The browser keeps the session from a link on another site that leads to the dashboard; from here on it sends it.
+// With a link on another site that leads to the dashboard the browser sends no session, though there may be one; from here it does.
 get('session').then(
   ({ access }) => access && enter(),
   () => {},
