@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { poisonablePlace, refused, refusedOne, testLetters } from '../../dead-letters/letters.js';
-import { startWriter } from '../../store/place.js';
+import { forgedLine, poisonablePlace, refused, refusedOne, testLetters } from '../../dead-letters/letters.js';
+import { startWriter, testPlace } from '../../store/place.js';
 import { describeInBrowser, openPage, openWatched, seen } from '../browser.js';
 import { serveDashboard } from '../serving.js';
 
@@ -117,6 +117,19 @@ describeInBrowser('dead letters', () => {
     await page.getByRole('button', { name: 'Purge 2 dead letters' }).click();
     await seen(page.getByText('2 dead letters purged.'));
     expect((await letters.list()).map(({ id }) => id)).toEqual(['newer']);
+  });
+
+  it('of a page that are gone meanwhile lead back to the beginning', async () => {
+    const place = await testPlace();
+    const letters = testLetters(place);
+    await letters.import(Array.from({ length: 51 }, (_, n) => forgedLine(place, { sequence: n + 1 })));
+    const page = await openPage(`${(await serveDashboard(place)).server.url}#/dead-letters`);
+    await page.getByRole('button', { name: 'Newer' }).click();
+    await seen(page.getByText('d-51', { exact: true }));
+    await letters.purge({ ids: ['d-51'] });
+    await page.getByRole('button', { name: 'Refresh' }).click();
+    await seen(page.getByText('d-1', { exact: true }));
+    await seen(page.getByText('50 dead letters', { exact: true }));
   });
 
   it('show nothing of a state until it is asked for', async () => {
