@@ -39,6 +39,17 @@ test('all problems are told at once, without the values', () => {
   expect(error.message).not.toContain('hunter2');
 });
 
+test.each([
+  ['CKPT_DASHBOARD', 'yes'],
+  ['CKPT_DASHBOARD_TOKEN', 'too-short'],
+  ['CKPT_DASHBOARD_TOKEN', 'long enough, with spaces'],
+])('%s is not "%s"', (variable, value) => {
+  const error = errorOf(() => loadConfig({ [variable]: value }));
+
+  expect(error).toMatchObject({ code: 'INVALID_CONFIG', field: variable });
+  expect(error.message).not.toContain(value);
+});
+
 test('a misspelt variable is refused and the nearest one is named', () => {
   expect(errorOf(() => loadConfig({ CKPT_SCHEME: 'x' })).message).toContain('did you mean CKPT_SCHEMA?');
   expect(() => loadConfig({ CKPT_NO_INSTALL: '1' })).not.toThrow();

@@ -4,6 +4,7 @@ import type { DeadLetter } from '../dead-letters/dead-letter.js';
 import type { DeadLetterFilter, DeadLetterSelection } from '../dead-letters/dead-letter-filter.js';
 import { DeadLetters } from '../dead-letters/dead-letters.js';
 import { DURATION_FORM, parseDuration } from '../duration.js';
+import { conditionOf } from '../postgres/sqlstate.js';
 import { textTable } from './checkpoint-text.js';
 import { type CommandContext, type CommonOptions, UsageError } from './command.js';
 
@@ -73,12 +74,18 @@ export function deadLetterTable(letters: readonly DeadLetter[]): string {
       letter.deadLetterId,
       letter.id,
       letter.executionId,
-      letter.sqlState ?? '',
+      refusalText(letter),
       letter.lastFailedAt.toISOString(),
       String(letter.replays),
       `${letter.bytes} B`,
     ]),
   );
+}
+
+function refusalText({ sqlState }: DeadLetter): string {
+  if (sqlState === null) return '';
+  const condition = conditionOf(sqlState);
+  return condition === undefined ? sqlState : `${sqlState} ${condition}`;
 }
 
 export function countText(count: number): string {

@@ -4,7 +4,7 @@ import { FastifyAdapter } from '@bull-board/fastify';
 import { Queue } from 'bullmq';
 import type { FastifyInstance } from 'fastify';
 import { deadLetterKeys, retentionQueue } from '../redis/queue-keys.js';
-import { answerOf, RequestError } from './answers.js';
+import { RequestError } from './answers.js';
 import type { Dashboard } from './dashboard.js';
 import type { Door } from './door.js';
 import { setSecurityHeaders } from './security-headers.js';
@@ -31,11 +31,15 @@ export async function bullBoard(
   const redirectStrangers = door.redirectStrangers(dashboardPath);
   scope.addHook('onRequest', async (request, reply) => {
     setSecurityHeaders(reply, 'board');
-    if (request.url.startsWith(`${basePath}/api/`)) await door.checkAccess(request);
+    if (request.url.startsWith(`${basePath}/api/`)) await door.checkAccess(request, reply);
     else await redirectStrangers(request, reply);
     if (reply.sent) return reply;
     if (request.method === 'GET' || request.method === 'HEAD') return undefined;
     throw new RequestError(405, 'READ_ONLY', 'queues can only be looked at here');
+  });
+  // BullMQ waits for a Redis that is away, for as long as that may be.
+  scope.addHook('preHandler', async (request) => {
+    if (request.url.startsWith(`${basePath}/api/`)) await dashboard.checkRedis();
   });
   scope.addHook('onSend', async (request, reply, payload) =>
     String(reply.getHeader('content-type')).startsWith('text/html')
@@ -53,10 +57,9 @@ export async function bullBoard(
     serverAdapter: adapter,
     options: { uiConfig: { boardTitle: `checkpoint-queue: ${dashboard.keys.queue}` } },
   });
-  // Its own answers repeat the error's message.
+  // Its own answers repeat the error's message: it is answered as all others are.
   adapter.setErrorHandler((error) => {
-    const { status, body } = answerOf(error);
-    return { status: status as 500, body: body as never };
+    throw error;
   });
   await scope.register(adapter.registerPlugin());
 }

@@ -100,6 +100,11 @@ export class Dashboard {
     }
   }
 
+  /** @throws QueueUnavailableError */
+  async checkRedis(): Promise<void> {
+    await askWithin(LOOK_TIMEOUT_MS, () => this.connection.client.ping(), 'asking whether it is there');
+  }
+
   async #readQueue(): Promise<QueueStats> {
     try {
       const read = () => readQueueStats(this.connection, this.keys);

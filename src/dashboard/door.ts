@@ -8,6 +8,8 @@ import { sessionOf } from './cookie.js';
 export const REQUEST_HEADER = { name: 'x-checkpoint-queue', value: 'dashboard' };
 
 const READING = new Set(['GET', 'HEAD']);
+/** What proxies say of whom they ask for. */
+const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-real-ip'];
 
 /** Decides which requests come in. */
 export class Door {
@@ -20,20 +22,29 @@ export class Door {
 
   /**
    * Where no token is needed, only for a request that names this machine: a page whose host name was made to mean 127.0.0.1 (DNS
-   * rebinding) still names its own. @throws RequestError
+   * rebinding) still names its own. What a proxy brings from elsewhere may name it too. @throws RequestError
    */
-  readonly checkHost = async (request: FastifyRequest): Promise<void> => {
-    if (this.access.needsToken || isLoopback(hostNameOf(request.headers.host ?? ''))) return;
+  readonly checkHost = async ({ headers }: FastifyRequest): Promise<void> => {
+    if (this.access.needsToken) return;
+    const isForwarded = FORWARDED.some((name) => headers[name] !== undefined);
+    if (!isForwarded && isLoopback(hostNameOf(headers.host ?? ''))) return;
     throw new RequestError(
       403,
       'FORBIDDEN_HOST',
-      'without CKPT_DASHBOARD_TOKEN the dashboard answers only under a name of this machine',
+      'without CKPT_DASHBOARD_TOKEN the dashboard answers only as localhost or 127.0.0.1, and through no proxy',
     );
   };
 
-  /** What changes something must come from the page itself, or from no browser at all. @throws RequestError */
+  /**
+   * What changes something must come from the page itself, or from no browser at all. Another site may lead a person here, and have
+   * nothing read: not even how long that takes. @throws RequestError
+   */
   readonly checkOrigin = async (request: FastifyRequest): Promise<void> => {
-    if (READING.has(request.method)) return;
+    if (READING.has(request.method)) {
+      const { 'sec-fetch-site': site = 'none', 'sec-fetch-mode': mode } = request.headers;
+      if (site === 'none' || site === 'same-origin' || mode === 'navigate') return;
+      throw new RequestError(403, 'FORBIDDEN_ORIGIN', 'another site asks for this');
+    }
     if (request.headers[REQUEST_HEADER.name] === REQUEST_HEADER.value && isSameOrigin(request)) return;
     throw new RequestError(
       403,
@@ -43,8 +54,9 @@ export class Door {
   };
 
   /** @throws RequestError */
-  readonly checkAccess = async (request: FastifyRequest): Promise<void> => {
+  readonly checkAccess = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     if (this.identityOf(request) !== undefined) return;
+    reply.header('www-authenticate', 'Bearer');
     throw new RequestError(401, 'UNAUTHORIZED', 'sign in, or send the token as "Authorization: Bearer …"');
   };
 

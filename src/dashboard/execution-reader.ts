@@ -1,6 +1,6 @@
 import { type Checkpoint, deserializeCheckpoint, validName } from '../checkpoint.js';
 import { CheckpointNotFoundError, DatabaseError } from '../errors.js';
-import { type BrowsingSql, browsingSql } from '../postgres/browsing.js';
+import { type BrowsingSql, browsingSql, type Order } from '../postgres/browsing.js';
 import { checkpointOfRow } from '../postgres/checkpoint-table.js';
 import { type Database, queryRows, type TextRow } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
@@ -55,19 +55,21 @@ export class ExecutionReader {
   }
 
   /**
-   * A page of an execution's checkpoints, oldest first.
-   * @param after the id of the last one seen
+   * A page of an execution's checkpoints.
+   * @param after the id of the last one seen, in the same order
    * @throws InvalidCheckpointError naming the field; CheckpointNotFoundError if `after` is not there any more
    */
-  async timeline(executionId: string, limit: number, after?: string): Promise<TimelineEntry[]> {
+  async timeline(
+    executionId: string,
+    { limit, order, after }: { limit: number; order: Order; after: string | undefined },
+  ): Promise<TimelineEntry[]> {
     validName('executionId', executionId);
     if (after === undefined) {
-      return (await emptyWithoutTable(this.#read(({ timeline }) => timeline, [executionId, limit]))).map(
-        entryOf,
-      );
+      const first = this.#read(({ timeline }) => timeline[order], [executionId, limit]);
+      return (await emptyWithoutTable(first)).map(entryOf);
     }
     validName('after', after);
-    const rows = await this.#read(({ timelineAfter }) => timelineAfter, [executionId, limit, after]);
+    const rows = await this.#read(({ timelineAfter }) => timelineAfter[order], [executionId, limit, after]);
     if (rows.length === 0) {
       const [anchor] = await this.#read(({ present }) => present, [executionId, after]);
       if (!anchor) throw new CheckpointNotFoundError(after);

@@ -14,18 +14,14 @@ const VENDOR_FILES = ['uPlot.esm.js', 'uPlot.min.css'];
  * The files of the page. They are in the public package and hold no data, so that who has not signed in may have them, but for the
  * page itself, in whose place he gets the one to sign in.
  */
-export async function pageFiles(
-  scope: FastifyInstance,
-  door: Door,
-  { basePath, folder = PAGE_FOLDER }: { basePath: string; folder?: string },
-): Promise<void> {
+export async function pageFiles(scope: FastifyInstance, door: Door, basePath: string): Promise<void> {
   const redirectStrangers = door.redirectStrangers(basePath);
   scope.addHook('onRequest', async (request, reply) => {
     const [path] = request.url.slice(basePath.length).split('?', 1);
     return path === '/' || path === '/index.html' ? redirectStrangers(request, reply) : undefined;
   });
   const common = { decorateReply: false, dotfiles: 'ignore', cacheControl: false } as const;
-  await scope.register(fastifyStatic, { ...common, root: folder, prefix: '/' });
+  await scope.register(fastifyStatic, { ...common, root: PAGE_FOLDER, prefix: '/' });
   const vendor = join(dirname(createRequire(import.meta.url).resolve('uplot/package.json')), 'dist');
   await scope.register(fastifyStatic, {
     ...common,

@@ -31,11 +31,21 @@ export function wholeNumber(
   throw new InvalidRequestError(name, `must be a whole number from 1 to ${maximum}`);
 }
 
+/** The first of the words where it is not given. @throws InvalidRequestError naming it */
+export function oneOf<Word extends string>(
+  given: Given,
+  name: string,
+  words: readonly [Word, ...Word[]],
+): Word {
+  const value = text(given, name) || words[0];
+  const word = words.find((known) => known === value);
+  if (word !== undefined) return word;
+  throw new InvalidRequestError(name, `must be ${words.join(' or ')}`);
+}
+
 /** @throws InvalidRequestError naming it */
 export function flag(given: Given, name: string): boolean {
-  const value = text(given, name) || 'false';
-  if (value === 'true' || value === 'false') return value === 'true';
-  throw new InvalidRequestError(name, 'must be true or false');
+  return oneOf(given, name, ['false', 'true']) === 'true';
 }
 
 /** @throws InvalidRequestError naming it */

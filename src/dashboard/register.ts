@@ -13,8 +13,6 @@ import { setSecurityHeaders } from './security-headers.js';
 export interface DashboardPlace {
   /** Path under which it is served, as `/dashboard`. */
   readonly basePath: string;
-  /** Of the page's files; for tests. */
-  readonly pageFolder?: string;
 }
 
 /**
@@ -24,7 +22,7 @@ export interface DashboardPlace {
 export async function registerDashboard(
   app: FastifyInstance,
   dashboard: Dashboard,
-  { basePath, pageFolder }: DashboardPlace,
+  { basePath }: DashboardPlace,
 ): Promise<void> {
   const door = new Door(dashboard.access);
   await app.register(
@@ -33,13 +31,11 @@ export async function registerDashboard(
       scope.addHook('onRequest', async (_, reply) => setSecurityHeaders(reply));
       scope.addHook('onRequest', door.checkHost);
       scope.addHook('onRequest', door.checkOrigin);
-      await scope.register(async (open) => sessionRoutes(open, dashboard), { prefix: '/api' });
+      await scope.register(async (open) => sessionRoutes(open, dashboard, door), { prefix: '/api' });
       await scope.register(async (api) => apiRoutes(api, dashboard, door), { prefix: '/api' });
       const queues = { basePath: `${basePath}/queues`, dashboardPath: basePath };
       await scope.register((board) => bullBoard(board, dashboard, door, queues), { prefix: '/queues' });
-      await scope.register((files) =>
-        pageFiles(files, door, { basePath, ...(pageFolder !== undefined && { folder: pageFolder }) }),
-      );
+      await scope.register((files) => pageFiles(files, door, basePath));
     },
     { prefix: basePath },
   );

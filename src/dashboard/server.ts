@@ -11,8 +11,6 @@ export type DashboardServerConfig = DashboardConfig & {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
-  /** Of the page's files; for tests. */
-  readonly pageFolder?: string;
 };
 
 /** Where it is, on every server that has it. */
@@ -49,14 +47,14 @@ export class DashboardServer {
 
   /** Also while Redis or PostgreSQL is away. @throws InvalidConfigError, HttpListenError */
   static async start(
-    { host, port, pageFolder, ...config }: DashboardServerConfig,
+    { host, port, ...config }: DashboardServerConfig,
     logger?: Logger,
   ): Promise<DashboardServer> {
     assertProtected(host, config.token);
     const app = fastify(SERVER_OPTIONS);
     const server = new DashboardServer(app, new Dashboard(config, logger));
     try {
-      await registerDashboard(app, server.#dashboard, { basePath: BASE_PATH, pageFolder });
+      await registerDashboard(app, server.#dashboard, { basePath: BASE_PATH });
       app.get('/', async (_, reply) => reply.redirect(`.${BASE_PATH}/`));
       await app.listen({ host, port });
       return server;

@@ -2,14 +2,17 @@ import { goneCondition, POSITION, POSITION_DESC } from './checkpoint-table.js';
 import type { TableNames } from './identifiers.js';
 import type { TableKind } from './table-statements.js';
 
+/** From the oldest on, or from the newest. */
+export type Order = 'asc' | 'desc';
+
 /** SQL for who looks through a checkpoint table. It reads, by indexes, and ships a state only of the one checkpoint that is asked for. */
 export interface BrowsingSql {
   /** $1 limit: the executions of the newest rows, each with the newest of its checkpoints, newest first. */
   readonly recent: string;
-  /** $1 execution, $2 limit: its checkpoints in their order, with the size of the state as it is stored. */
-  readonly timeline: string;
-  /** As `timeline`, behind the checkpoint $3. */
-  readonly timelineAfter: string;
+  /** $1 execution, $2 limit: its checkpoints, with the size of the state as it is stored. */
+  readonly timeline: Readonly<Record<Order, string>>;
+  /** As `timeline`, behind the checkpoint $3 in that order. */
+  readonly timelineAfter: Readonly<Record<Order, string>>;
   /** $1 execution, $2 id: a row if it is there. */
   readonly present: string;
   /** $1 execution, $2 id, $3 most bytes: one checkpoint; `state` and `metadata` are null where `bytes` is more. */
@@ -34,6 +37,12 @@ export function browsingSql(names: TableNames, kind: TableKind): BrowsingSql {
     SELECT a.timestamp, a.version, a.write_seq, a.id FROM ${anchors} a
      WHERE a.id = ${parameter} AND a.execution_id = $1`;
   const line = `t.id, t.node_name, ${TIME}, t.version, pg_column_size(t.state) AS state_bytes`;
+  const timeline = (order: string) => `
+    SELECT ${line} FROM ${checkpoints} t WHERE t.execution_id = $1 AND NOT ${gone} ORDER BY ${order} LIMIT $2`;
+  const timelineAfter = (operator: '<' | '>', order: string) => `
+    SELECT t.* FROM (${anchor('$3')}) a CROSS JOIN LATERAL (
+      SELECT ${line} FROM ${checkpoints} t
+       WHERE t.execution_id = $1 AND ${PLACE} ${operator} ${ANCHOR} AND NOT ${gone} ORDER BY ${order} LIMIT $2) t`;
   // Printed once, and measured before it is sent.
   const whole = (from: string) => `
     SELECT id, execution_id, node_name, timestamp_ms, version, bytes,
@@ -49,12 +58,8 @@ export function browsingSql(names: TableNames, kind: TableKind): BrowsingSql {
                   FROM ${checkpoints} t WHERE NOT ${gone} ORDER BY t.timestamp DESC LIMIT ${RECENT_ROWS}) newest
                ORDER BY execution_id, ${POSITION_DESC}) t
        ORDER BY t.timestamp DESC, t.execution_id COLLATE "C" LIMIT $1`,
-    timeline: `
-      SELECT ${line} FROM ${checkpoints} t WHERE t.execution_id = $1 AND NOT ${gone} ORDER BY ${POSITION} LIMIT $2`,
-    timelineAfter: `
-      SELECT t.* FROM (${anchor('$3')}) a CROSS JOIN LATERAL (
-        SELECT ${line} FROM ${checkpoints} t
-         WHERE t.execution_id = $1 AND ${PLACE} > ${ANCHOR} AND NOT ${gone} ORDER BY ${POSITION} LIMIT $2) t`,
+    timeline: { asc: timeline(POSITION), desc: timeline(POSITION_DESC) },
+    timelineAfter: { asc: timelineAfter('>', POSITION), desc: timelineAfter('<', POSITION_DESC) },
     present: anchor('$2'),
     one: whole(`
       SELECT ${columns} FROM ${checkpoints} t WHERE t.execution_id = $1 AND t.id = $2 AND NOT ${gone}

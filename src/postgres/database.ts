@@ -2,7 +2,7 @@ import pg from 'pg';
 import { CheckpointQueueError, ClosedError, DatabaseError, InvalidConfigError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { parseDsn } from './dsn.js';
-import { sqlStateOf } from './sqlstate.js';
+import { conditionOf, sqlStateOf } from './sqlstate.js';
 
 /** What is used of a `pg` client. */
 export type PgClient = Pick<pg.PoolClient, 'query' | 'release' | 'on' | 'off'>;
@@ -250,7 +250,7 @@ function connectionFailure(error: unknown): Error | undefined {
 // Classes whose messages speak of the server, roles and tables and never quote a value. Class 22 and 23 do.
 const MESSAGES_WITHOUT_DATA = new Set(['08', '25', '28', '3D', '3F', '40', '42', '53', '54', '55', '57']);
 
-/** Keeps the SQLSTATE; leaves out `detail`, `where` and, where it may quote a value, the message. */
+/** Keeps the SQLSTATE; leaves out `detail`, `where` and, where it may quote a value, the message: then the code's own words stand there. */
 export function asDatabaseError(error: unknown): unknown {
   const original = error instanceof BrokenConnection ? error.cause : error;
   if (!(original instanceof Error) || original instanceof CheckpointQueueError) return original;
@@ -258,9 +258,10 @@ export function asDatabaseError(error: unknown): unknown {
   if (sqlState !== undefined) {
     const told =
       isServersOwn(original) && MESSAGES_WITHOUT_DATA.has(sqlState.slice(0, 2))
-        ? `: ${original.message}`
-        : '';
-    return new DatabaseError(`PostgreSQL error ${sqlState}${told}`, sqlState, { cause: origin(original) });
+        ? original.message
+        : conditionOf(sqlState);
+    const message = `PostgreSQL error ${sqlState}${told === undefined ? '' : `: ${told}`}`;
+    return new DatabaseError(message, sqlState, { cause: origin(original) });
   }
   const { code } = original as NodeJS.ErrnoException;
   if (code !== undefined || /connect|terminat|timeout|socket/i.test(original.message)) {

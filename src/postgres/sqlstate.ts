@@ -43,6 +43,35 @@ const BY_CLASS: Record<string, FailureClass> = {
   '23': 'record', // integrity constraint violations
 };
 
+/** PostgreSQL's own words for what makes a record a dead letter, where its message may hold a value and is not told. */
+const CONDITIONS: Record<string, string> = {
+  '22000': 'data exception',
+  '22001': 'string data right truncation',
+  '22003': 'numeric value out of range',
+  '22004': 'null value not allowed',
+  '22007': 'invalid datetime format',
+  '22008': 'datetime field overflow',
+  '22012': 'division by zero',
+  '22021': 'character not in repertoire',
+  '22023': 'invalid parameter value',
+  '22P02': 'invalid text representation',
+  '22P03': 'invalid binary representation',
+  '22P05': 'untranslatable character',
+  '23000': 'integrity constraint violation',
+  '23502': 'not null violation',
+  '23503': 'foreign key violation',
+  '23505': 'unique violation',
+  '23514': 'check violation',
+  '23P01': 'exclusion violation',
+  '54000': 'program limit exceeded',
+  '54001': 'statement too complex',
+};
+
+/** What a code means, such as `check violation`; undefined for codes that seldom refuse a record. */
+export function conditionOf(sqlState: string): string | undefined {
+  return CONDITIONS[sqlState];
+}
+
 /** Socket errors, which have no SQLSTATE, are transient as well. */
 export function classifyFailure(error: { sqlState: string | undefined }): FailureClass {
   const { sqlState } = error;

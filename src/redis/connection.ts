@@ -244,6 +244,7 @@ export function throttledErrorLog(logger: Logger, message: string): (error: unkn
 export function redisErrorText(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error';
   const { code } = error as NodeJS.ErrnoException;
+  if (error.message.startsWith("Stream isn't writeable")) return 'not connected';
   return code ?? `${error.name}: ${error.message.split(/[:(]/, 1)[0]?.slice(0, 80)}`;
 }
 

@@ -33,6 +33,7 @@ describe('with a token', () => {
       for (const headers of attempts) {
         expect(await dashboard.get(path, headers)).toMatchObject({
           status: 401,
+          headers: { 'www-authenticate': 'Bearer' },
           body: { error: { code: 'UNAUTHORIZED' } },
         });
       }
@@ -47,7 +48,7 @@ describe('with a token', () => {
     });
     expect((await dashboard.get('queues/api/queues', BEARER)).status).toBe(200);
     expect((await dashboard.get('queues/', BEARER)).text).toContain('id="root"');
-    expect((await dashboard.get('', BEARER)).text).toContain('page');
+    expect((await dashboard.get('', BEARER)).text).toContain('id="view"');
     expect((await dashboard.get('api/nothing', BEARER)).status).toBe(404);
   });
 
@@ -109,7 +110,7 @@ describe('with a token', () => {
     ] as const) {
       expect(await dashboard.get(path)).toMatchObject({ status: 302, headers: { location } });
     }
-    expect((await dashboard.get('login.html')).text).toContain('login');
+    expect((await dashboard.get('login.html')).text).toContain('id="login"');
   });
 
   it('is not needed by a request that names another host', async () => {
@@ -140,6 +141,20 @@ describe('without a token', () => {
     },
   );
 
+  it.each(['x-forwarded-for', 'x-real-ip', 'forwarded'])(
+    'refuses what a proxy that names this machine brings from elsewhere, as %s tells',
+    async (header) => {
+      const asked = { host: '127.0.0.1', [header]: '10.0.0.5' };
+      const dashboard = await serveDashboard(await testPlace());
+      expect(await dashboard.get('api/overview', asked)).toMatchObject({
+        status: 403,
+        body: { error: { code: 'FORBIDDEN_HOST' } },
+      });
+      const guarded = await withToken();
+      expect((await guarded.get('api/overview', { ...asked, ...BEARER })).status).toBe(200);
+    },
+  );
+
   it('does not start where others could reach it', async () => {
     const place = await testPlace();
     for (const host of ['0.0.0.0', '::', '10.0.0.5', 'localhost.evil.example']) {
@@ -151,6 +166,27 @@ describe('without a token', () => {
     }
     await serveDashboard(place, { host: '0.0.0.0', token: TOKEN });
   });
+});
+
+it('another site may lead here, and have nothing read', async () => {
+  const dashboard = await serveDashboard(await testPlace());
+  for (const site of ['cross-site', 'same-site']) {
+    for (const path of ['', ...PROTECTED]) {
+      const read = await dashboard.get(path, { 'sec-fetch-site': site, 'sec-fetch-mode': 'no-cors' });
+      expect(read).toMatchObject({ status: 403, body: { error: { code: 'FORBIDDEN_ORIGIN' } } });
+    }
+    const led = await dashboard.get('', { 'sec-fetch-site': site, 'sec-fetch-mode': 'navigate' });
+    expect(led.status).toBe(200);
+  }
+});
+
+it('says whether one has to sign in', async () => {
+  const dashboard = await withToken();
+  const access = async (headers = {}) => (await dashboard.get('api/session', headers)).body;
+  expect(await access()).toEqual({ access: false });
+  expect(await access((await signIn(dashboard)).headers)).toEqual({ access: true });
+  const open = await serveDashboard(await testPlace());
+  expect((await open.get('api/session')).body).toEqual({ access: true });
 });
 
 describe('what changes something', () => {

@@ -51,6 +51,11 @@ export async function openPage(url: string, options: BrowserContextOptions = {})
   return page;
 }
 
+/** As when a person comes back to the tab: what is asked for every two seconds is asked for now. */
+export async function lookAgain(page: Page): Promise<void> {
+  await page.evaluate('document.dispatchEvent(new Event("visibilitychange"))');
+}
+
 /** Waits until there is one. */
 export async function seen(locator: Locator): Promise<void> {
   await locator.waitFor({ state: 'visible' });

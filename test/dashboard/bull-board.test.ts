@@ -1,5 +1,6 @@
 import { Queue } from 'bullmq';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { silentLogger } from '../../src/logger.js';
 import { deadLetterKeys, retentionQueue } from '../../src/redis/queue-keys.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { poisonablePlace, refused } from '../dead-letters/letters.js';
@@ -67,12 +68,25 @@ it('is told its path as the browser sees it, and fetches nothing from elsewhere'
   }
 });
 
-it('an error of Redis is told without its message', async () => {
+it('an error of Redis is told without its message, and logged by its name', async () => {
   const place = await testPlace();
-  const dashboard = await serveDashboard(place);
+  const logger = { ...silentLogger, error: vi.fn() };
+  const dashboard = await serveDashboard(place, {}, logger);
   // BullMQ's list of waiting jobs, as something else: Redis' answer is an error that names the command.
   await place.client.set(place.keys.waiting, CANARY);
   const { status, text } = await dashboard.get(`queues/api/queues?activeQueue=${place.queue}&status=waiting`);
   expect(status).toBe(500);
   expect(text).not.toMatch(/WRONGTYPE|canary/);
+  expect(logger.error.mock.calls).toEqual([
+    [{ error: 'ReplyError' }, 'the dashboard met an unexpected error'],
+  ]);
+});
+
+it('says so where Redis is away', async () => {
+  const dashboard = await serveDashboard({ ...(await testPlace()), redis: 'redis://127.0.0.1:1' });
+  expect(await dashboard.get('queues/api/queues')).toMatchObject({
+    status: 503,
+    body: { error: { code: 'QUEUE_UNAVAILABLE', message: expect.stringContaining('not connected') } },
+  });
+  expect((await dashboard.get('queues/')).status).toBe(200);
 });

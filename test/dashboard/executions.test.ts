@@ -133,14 +133,35 @@ describe('the checkpoints of an execution', () => {
     expect((await timelineOf(dashboard, executionId, '?after=d')).body.checkpoints).toEqual([]);
   });
 
+  it('come from the newest on where that is asked for', async () => {
+    const executionId = newExecution();
+    const { dashboard } = await stored([
+      newCheckpoint({ id: 'b', executionId, timestamp: at(2), version: 1 }),
+      newCheckpoint({ id: 'a', executionId, timestamp: at(1), version: 9 }),
+      newCheckpoint({ id: 'c', executionId, timestamp: at(2), version: 2 }),
+      newCheckpoint({ id: 'of another', timestamp: at(3) }),
+    ]);
+    const page = async (query: string) => {
+      const { checkpoints, next } = (await timelineOf(dashboard, executionId, query)).body;
+      return { ids: checkpoints.map(({ id }) => id), next };
+    };
+    expect(await page('?order=desc&limit=2')).toEqual({ ids: ['c', 'b'], next: 'b' });
+    expect(await page('?order=desc&limit=2&after=b')).toEqual({ ids: ['a'], next: null });
+    expect(await page('?order=desc&after=a')).toEqual({ ids: [], next: null });
+    expect(await page('?order=asc&after=b')).toEqual({ ids: ['c'], next: null });
+  });
+
   it('that was deleted meanwhile, or is of another execution, is no place to go on from', async () => {
     const executionId = newExecution();
     const { dashboard } = await stored([newCheckpoint({ executionId }), newCheckpoint({ id: 'of another' })]);
     for (const after of ['of another', 'gone']) {
-      expect(await timelineOf(dashboard, executionId, `?after=${encodeURIComponent(after)}`)).toMatchObject({
-        status: 404,
-        body: { error: { code: 'CHECKPOINT_NOT_FOUND' } },
-      });
+      for (const order of ['asc', 'desc']) {
+        const query = `?order=${order}&after=${encodeURIComponent(after)}`;
+        expect(await timelineOf(dashboard, executionId, query)).toMatchObject({
+          status: 404,
+          body: { error: { code: 'CHECKPOINT_NOT_FOUND' } },
+        });
+      }
     }
   });
 
@@ -249,6 +270,8 @@ it('what is about to be deleted is gone', async () => {
     (await timelineOf(dashboard, 'run', query)).body.checkpoints.map(({ id }) => id);
   expect(await ids()).toEqual(['a', 'd']);
   expect(await ids('?after=a')).toEqual(['d']);
+  expect(await ids('?order=desc')).toEqual(['d', 'a']);
+  expect(await ids('?order=desc&after=d')).toEqual(['a']);
   expect((await shown(dashboard, 'run', 'c')).status).toBe(404);
   expect((await shown(dashboard, 'run', 'd')).body).toMatchObject({ previous: 'a' });
   expect((await dashboard.get('api/executions')).body).toMatchObject({
@@ -262,6 +285,7 @@ it.each([
   ['api/executions?before=1', '"before"'],
   ['api/executions/run/checkpoints?limit=1001', 'limit'],
   ['api/executions/run/checkpoints?after=%00', 'after'],
+  ['api/executions/run/checkpoints?order=newest', 'order'],
   ['api/executions/%00/checkpoints', 'executionId'],
   [`api/executions/${'x'.repeat(513)}/checkpoints`, 'executionId'],
   ['api/executions/run/checkpoints/%00', 'id'],

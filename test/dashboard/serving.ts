@@ -1,14 +1,10 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
-import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { DashboardServer, type DashboardServerConfig } from '../../src/dashboard/server.js';
 import type { Logger } from '../../src/logger.js';
 import type { Place } from '../store/place.js';
 
 export const TOKEN = 'a-token-of-the-tests';
-
-/** Stands for the page where a test is not about it. */
-const PAGE_FOLDER = fileURLToPath(new URL('./page/', import.meta.url));
 
 export interface Answer<T = unknown> {
   readonly status: number;
@@ -44,7 +40,7 @@ export async function serveDashboard(
 ): Promise<Serving> {
   const place = { redis, postgres, schema, queue, prefix: keys.prefix, table: 'checkpoints' };
   const server = await DashboardServer.start(
-    { ...place, enqueueTimeoutMs: 5000, host: '127.0.0.1', port: 0, pageFolder: PAGE_FOLDER, ...options },
+    { ...place, enqueueTimeoutMs: 5000, host: '127.0.0.1', port: 0, ...options },
     logger,
   );
   onTestFinished(() => server.close());

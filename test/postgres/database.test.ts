@@ -49,6 +49,14 @@ describe('Database', () => {
     expect(await database.withTransaction(async () => 'done')).toBe('done');
   });
 
+  it.each([
+    ["SELECT 'canary'::int", '22P02: invalid text representation'],
+    ["SELECT chr(0) || 'canary'", '54000: null character not permitted'],
+    ["SELECT 'canary'::text COLLATE \"C\" LIKE 'canary' ESCAPE 'xx'", '22025'],
+  ])('tells of %s what holds no value', async (sql, told) => {
+    await expect(open().query(sql)).rejects.toThrow(new RegExp(`^PostgreSQL error ${told}$`));
+  });
+
   it('waits again for a lock that it did not get in time', async () => {
     const holder = open();
     const options = '-c lock_timeout=20';

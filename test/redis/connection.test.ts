@@ -33,6 +33,11 @@ describe('an error of Redis', () => {
     expect(redisErrorText(replyError(message))).not.toContain(SECRET);
   });
 
+  it('says that there is no connection', () => {
+    const error = new Error("Stream isn't writeable and enableOfflineQueue options is false");
+    expect(redisErrorText(error)).toBe('not connected');
+  });
+
   it('is told by its code where it has one, and never by what was thrown instead of an error', () => {
     expect(redisErrorText(Object.assign(new Error(SECRET), { code: 'ECONNREFUSED' }))).toBe('ECONNREFUSED');
     expect(redisErrorText(SECRET)).toBe('unknown error');

@@ -100,6 +100,12 @@ class DeadLettersView {
 
   /** @param {DeadLetter[]} letters @param {string | null} next @param {number} count */
   #show(letters, next, count) {
+    if (letters.length === 0 && this.#pager.page > 0) {
+      // Those of this page are replayed or purged.
+      this.#pager.restart();
+      void this.load();
+      return;
+    }
     this.filters.tell(undefined);
     this.#count = count;
     this.#table.show(letters);

@@ -36,6 +36,7 @@ export function executionsView() {
       element('h2', {}, 'Saved last'),
       element('button', { type: 'button', onclick: load }, 'Refresh'),
     ),
+    element('p', { class: 'hint' }, 'Those of the newest 1,000 checkpoints. Any other is found by its id.'),
     list,
   );
   void load();

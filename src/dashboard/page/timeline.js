@@ -1,6 +1,6 @@
-import { get, inWords } from './api.js';
+import { ApiError, get, inWords } from './api.js';
 import { CheckpointPane } from './checkpoint-pane.js';
-import { element, fill } from './elements.js';
+import { element, fill, setText } from './elements.js';
 import { counted, formatBytes, formatDuration } from './format.js';
 import { LatestOnly } from './latest-only.js';
 import { Pager } from './pager.js';
@@ -11,14 +11,20 @@ import { time } from './time.js';
 /**
  * @typedef {import('../page-api.js').Timeline} Timeline
  * @typedef {import('../page-api.js').TimelineEntry} TimelineEntry
+ * @typedef {'asc' | 'desc'} Order from the oldest on, or from the newest
  */
 
 const PAGE = 100;
+const WORDS = {
+  asc: { label: 'Checkpoints, oldest first', turn: 'Show newest first', back: 'Older', forth: 'Newer' },
+  desc: { label: 'Checkpoints, newest first', turn: 'Show oldest first', back: 'Newer', forth: 'Older' },
+};
 /** As the style sheet has it: the chosen checkpoint stands below all of them. */
 const ONE_COLUMN = matchMedia('(max-width: 900px)');
 
 /**
- * The checkpoints of an execution in their order; the chosen one beside them.
+ * The checkpoints of an execution in their order, or, where they fill more than a page, the newest first unless told otherwise; the
+ * chosen one beside them.
  * @param {string} executionId
  * @returns {import('./main.js').View}
  */
@@ -34,7 +40,11 @@ class TimelineView {
   #pane;
   #loading = new LatestOnly();
   #pager = new Pager(() => void this.load());
-  /** When the last checkpoint of each page was saved: the next page begins with the gap to it. @type {string[]} */
+  #section = element('section', {}, this.#list, this.#pager.node);
+  #turn = element('button', { type: 'button', hidden: true, onclick: () => this.#turnRound() });
+  /** In which they are asked for. @type {Order} */
+  #order = 'desc';
+  /** When the last checkpoint of each page was saved: from the oldest on, the next page begins with the gap to it. @type {string[]} */
   #ends = [];
 
   /** @param {string} executionId */
@@ -49,25 +59,38 @@ class TimelineView {
         'div',
         { class: 'heading' },
         element('h1', {}, executionId),
-        element('button', { type: 'button', onclick: () => void this.load() }, 'Refresh'),
+        element(
+          'div',
+          { class: 'buttons' },
+          this.#turn,
+          element('button', { type: 'button', onclick: () => void this.load() }, 'Refresh'),
+        ),
       ),
       this.#pending,
-      element(
-        'div',
-        { class: 'timeline' },
-        element('section', { 'aria-label': 'Checkpoints, oldest first' }, this.#list, this.#pager.node),
-        this.#pane.node,
-      ),
+      element('div', { class: 'timeline' }, this.#section, this.#pane.node),
     );
   }
 
   load() {
     const path = `executions/${encodeURIComponent(this.executionId)}/checkpoints`;
-    return this.#loading.run(() => get(path, { limit: PAGE, after: this.#pager.after }), {
+    // One more than is shown: the gap to it.
+    const query = { limit: PAGE + 1, order: this.#order, after: this.#pager.after };
+    return this.#loading.run(() => get(path, query), {
       done: (timeline) => this.#show(timeline),
-      failed: (error) =>
-        fill(this.#list, element('div', { class: 'empty', role: 'alert' }, element('p', {}, inWords(error)))),
+      failed: (error) => this.#fail(error),
     });
+  }
+
+  /** @param {unknown} error */
+  #fail(error) {
+    if (error instanceof ApiError && error.code === 'CHECKPOINT_NOT_FOUND') this.#beginAnew();
+    else
+      fill(this.#list, element('div', { class: 'empty', role: 'alert' }, element('p', {}, inWords(error))));
+  }
+
+  #beginAnew() {
+    this.#pager.restart();
+    void this.load();
   }
 
   close() {
@@ -75,11 +98,31 @@ class TimelineView {
     this.#pane.close();
   }
 
+  #turnRound() {
+    this.#order = this.#order === 'asc' ? 'desc' : 'asc';
+    this.#beginAnew();
+  }
+
   /** @param {Timeline} timeline */
-  #show({ checkpoints, next, pending }) {
+  #show({ checkpoints, pending }) {
+    const { page } = this.#pager;
+    // Those of this page are deleted.
+    if (checkpoints.length === 0 && page > 0) return this.#beginAnew();
     fill(this.#pending, pendingWords(pending));
-    this.#ends[this.#pager.page] = checkpoints.at(-1)?.timestamp ?? '';
-    this.#pager.show(next);
+    const next = checkpoints.length > PAGE ? (checkpoints[PAGE - 1]?.id ?? null) : null;
+    const isAll = page === 0 && next === null;
+    if (isAll && this.#order === 'desc') checkpoints.reverse();
+    const order = isAll ? 'asc' : this.#order;
+    const { label, turn, ...names } = WORDS[order];
+    this.#section.setAttribute('aria-label', label);
+    setText(this.#turn, turn);
+    this.#turn.hidden = isAll;
+    this.#pager.show(next, names);
+    this.#showList(checkpoints, order);
+  }
+
+  /** @param {TimelineEntry[]} checkpoints @param {Order} order */
+  #showList(checkpoints, order) {
     if (checkpoints.length === 0) {
       fill(
         this.#list,
@@ -87,10 +130,16 @@ class TimelineView {
       );
       return;
     }
-    const before = this.#ends[this.#pager.page - 1];
-    const items = checkpoints.map((entry, index) =>
-      this.#item(entry, checkpoints[index - 1]?.timestamp ?? before),
-    );
+    const shown = checkpoints.slice(0, PAGE);
+    const { page } = this.#pager;
+    this.#ends[page] = shown.at(-1)?.timestamp ?? '';
+    const items = shown.map((entry, index) => {
+      const before =
+        order === 'desc'
+          ? checkpoints[index + 1]?.timestamp
+          : (checkpoints[index - 1]?.timestamp ?? this.#ends[page - 1]);
+      return this.#item(entry, before);
+    });
     fill(this.#list, element('ol', { class: 'checkpoints' }, ...items));
   }
 

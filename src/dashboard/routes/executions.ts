@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Dashboard } from '../dashboard.js';
 import { differenceOf } from '../difference.js';
-import { assertKnown, filledIn, text, wholeNumber } from '../parameters.js';
+import { assertKnown, filledIn, oneOf, text, wholeNumber } from '../parameters.js';
 
 const EXECUTIONS = { fallback: 20, maximum: 200 };
 const CHECKPOINTS = { fallback: 100, maximum: 1000 };
@@ -18,11 +18,12 @@ export function executionRoutes(api: FastifyInstance, dashboard: Dashboard): voi
 
   api.get<{ Params: { executionId: string } }>('/executions/:executionId/checkpoints', async (request) => {
     const query = filledIn(request.query);
-    assertKnown(query, ['limit', 'after']);
+    assertKnown(query, ['limit', 'order', 'after']);
     const { executionId } = request.params;
     const limit = wholeNumber(query, 'limit', CHECKPOINTS);
+    const order = oneOf(query, 'order', ['asc', 'desc']);
     const [found, pending] = await Promise.all([
-      executions.timeline(executionId, limit + 1, text(query, 'after')),
+      executions.timeline(executionId, { limit: limit + 1, order, after: text(query, 'after') }),
       dashboard.pendingJobs(executionId),
     ]);
     const checkpoints = found.slice(0, limit);

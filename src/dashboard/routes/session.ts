@@ -2,10 +2,13 @@ import type { FastifyInstance } from 'fastify';
 import { InvalidRequestError, RequestError } from '../answers.js';
 import { clearedCookie, sessionCookie, sessionOf } from '../cookie.js';
 import type { Dashboard } from '../dashboard.js';
+import type { Door } from '../door.js';
 import { assertKnown, fieldsOf, text } from '../parameters.js';
 
-/** `session`: signing in and out. The only part of the API that is open. */
-export function sessionRoutes(api: FastifyInstance, { access, logger }: Dashboard): void {
+/** `session`: signing in and out, and whether that is needed. The only part of the API that is open. */
+export function sessionRoutes(api: FastifyInstance, { access, logger }: Dashboard, door: Door): void {
+  api.get('/session', async (request) => ({ access: door.identityOf(request) !== undefined }));
+
   api.post('/session', async (request, reply) => {
     const fields = fieldsOf(request.body);
     assertKnown(fields, ['token']);
