@@ -15,7 +15,7 @@ const NAMES: readonly string[] = [...USUAL_NAMES, LARGE, ...GRAPH_SUBJECT_NAMES]
 
 export const USAGE = `npm run bench -- [options]
 
-  --full                 longer and more rounds: about half an hour, instead of under three minutes
+  --full                 longer and more rounds: about half an hour, instead of under four minutes
   --sizes BYTES,...      sizes of the generated states, as JSON text (default 1024,8192)
   --trace DIR            recorded agent traces, *.jsonl (default ../shared/traces, if it is there)
   --langgraph            the checkpointers of LangGraph.js instead of the stores, calls and whole runs of 64 threads at once:

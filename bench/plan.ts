@@ -50,7 +50,7 @@ export const EXECUTIONS = 64;
 
 const MIB = 1024 * 1024;
 
-/** Under three minutes in all, with three kinds of states. */
+/** Under four minutes in all, with three kinds of states. */
 export const QUICK: Plan = Object.freeze({
   rounds: 2,
   budgetSeconds: 148,
