@@ -7,7 +7,7 @@ const ON_BOTH_TABLES = [
   'test/store/{compare-and-save,oversize,round-trip}.test.ts',
   'test/retention/{prune,late-arrivals}.test.ts',
   'test/model/model.test.ts',
-  'test/dashboard/executions.test.ts',
+  'test/dashboard/{executions,one-checkpoint}.test.ts',
   'test/faults/{postgres-outages,worker-kills,redelivered,suspended-workers}.test.ts',
 ];
 

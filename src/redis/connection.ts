@@ -148,6 +148,8 @@ export class RedisConnection {
   }
 }
 
+/** A master that was demoted keeps its connections, though its address may lead to the new one by now. */
+const ONE_SERVER = { reconnectOnError: ({ message }: Error) => message.includes('READONLY') };
 // BullMQ's workers refuse a connection that gives up on a command.
 const FOR_WORKER = { maxRetriesPerRequest: null, enableOfflineQueue: true };
 /**
@@ -174,7 +176,7 @@ function connect(redis: RedisOption, purpose: ConnectionPurpose): Redis | Cluste
     const redisOptions = { ...redis.options.redisOptions, ...CLUSTER_FOR_WORKER.redisOptions };
     return redis.duplicate([], { ...CLUSTER_FOR_WORKER, redisOptions });
   }
-  if (isClient(redis)) return redis.duplicate(FOR_WORKER);
+  if (isClient(redis)) return redis.duplicate({ ...ONE_SERVER, ...FOR_WORKER });
   const options = clientOptions(purpose);
   if (typeof redis === 'string') return openUrl(redis, options);
   if (typeof redis !== 'object' || redis === null) {
@@ -193,7 +195,7 @@ function clientOptions(purpose: ConnectionPurpose): ClientOptions {
           { ...CLUSTER, redisOptions: NODE, enableOfflineQueue: false },
         ];
   return {
-    redis: { retryStrategy: reconnectMs, ...redis },
+    redis: { retryStrategy: reconnectMs, ...ONE_SERVER, ...redis },
     cluster: { clusterRetryStrategy: reconnectMs, ...cluster },
   };
 }

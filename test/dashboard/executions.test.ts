@@ -1,50 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import type { Change } from '../../src/dashboard/difference.js';
-import type { TimelineEntry } from '../../src/dashboard/execution-reader.js';
-import type { Checkpoint, CheckpointInput } from '../../src/index.js';
+import type { CheckpointInput } from '../../src/index.js';
 import { PostgresCheckpointStore } from '../../src/index.js';
 import { newCheckpoint, newExecution } from '../contract/checkpoints.js';
 import { ownRedis } from '../faults/services.js';
-import { openPlace, type Place, testPlace, testStore } from '../store/place.js';
-import { type Serving, serveDashboard } from './serving.js';
+import { openPlace, testPlace, testStore } from '../store/place.js';
+import { at, shown, stored, timelineOf } from './browsing.js';
+import { serveDashboard } from './serving.js';
 
 const CANARY = 'canary-of-the-state';
-
-interface Timeline {
-  checkpoints: TimelineEntry[];
-  next: string | null;
-  pending: number | null;
-}
-
-interface Shown {
-  checkpoint: Checkpoint;
-  previous: string | null;
-  changes: Change[];
-  truncated: boolean;
-}
-
-/** A place with these checkpoints, committed, and its dashboard. */
-async function stored(
-  checkpoints: readonly CheckpointInput[],
-): Promise<{ place: Place; dashboard: Serving }> {
-  const place = await testPlace();
-  const store = new PostgresCheckpointStore({ postgres: place.postgres, schema: place.schema });
-  await store.initSchema();
-  await store.saveBatch(checkpoints);
-  await store.close();
-  return { place, dashboard: await serveDashboard(place) };
-}
-
-function timelineOf(dashboard: Serving, executionId: string, query = '') {
-  return dashboard.get<Timeline>(`api/executions/${encodeURIComponent(executionId)}/checkpoints${query}`);
-}
-
-function shown(dashboard: Serving, executionId: string, id: string) {
-  const path = `api/executions/${encodeURIComponent(executionId)}/checkpoints/${encodeURIComponent(id)}`;
-  return dashboard.get<Shown>(path);
-}
-
-const at = (minute: number) => new Date(Date.UTC(2026, 0, 1, 0, minute));
 
 describe('the executions', () => {
   it('are those that were saved last, each with the newest of its checkpoints', async () => {
@@ -177,82 +140,6 @@ describe('the checkpoints of an execution', () => {
       next: null,
       pending: 2,
     });
-  });
-});
-
-describe('one checkpoint', () => {
-  it('has its state, and what changed since the one before it', async () => {
-    const executionId = newExecution();
-    const { dashboard } = await stored([
-      {
-        id: '1',
-        executionId,
-        nodeName: 'a',
-        timestamp: at(1),
-        state: { step: 1, messages: [{ role: 'user' }] },
-      },
-      {
-        ...{ id: '2', executionId, nodeName: 'b', timestamp: at(2), version: 7, metadata: { by: 'me' } },
-        state: { step: 2, messages: [{ role: 'user' }, { role: 'agent' }], nul: 'U+0000: \0' },
-      },
-    ]);
-    const second = await shown(dashboard, executionId, '2');
-    expect(second).toMatchObject({ status: 200, headers: { 'cache-control': 'no-store' } });
-    expect(second.body).toEqual({
-      checkpoint: {
-        ...{ id: '2', executionId, nodeName: 'b', timestamp: at(2).toISOString(), version: 7 },
-        state: { step: 2, messages: [{ role: 'user' }, { role: 'agent' }], nul: 'U+0000: \0' },
-        metadata: { by: 'me' },
-      },
-      previous: '1',
-      changes: expect.arrayContaining([
-        { path: ['step'], kind: 'changed', before: 1, after: 2 },
-        { path: ['messages', 1], kind: 'added', after: { role: 'agent' } },
-        { path: ['nul'], kind: 'added', after: 'U+0000: \0' },
-      ]),
-      truncated: false,
-    });
-    expect((await shown(dashboard, executionId, '1')).body).toMatchObject({ previous: null, changes: [] });
-  });
-
-  it('is found whatever characters its names have', async () => {
-    const names = ['a/b', 'a%2Fb', '../x', '?#&=+ ', 'ä€𝄞', '"<b>', `:${'x'.repeat(511)}`, '€'.repeat(170)];
-    const { dashboard } = await stored(
-      names.map((name) => newCheckpoint({ id: name, executionId: name, state: { name } })),
-    );
-    for (const name of names) {
-      const { status, body } = await shown(dashboard, name, name);
-      expect({ status, state: body.checkpoint?.state }).toEqual({ status: 200, state: { name } });
-      expect((await timelineOf(dashboard, name)).body.checkpoints).toMatchObject([{ id: name }]);
-    }
-  });
-
-  it('is not found in another execution, nor where it is not', async () => {
-    const { dashboard } = await stored([newCheckpoint({ id: 'a', executionId: 'run' })]);
-    for (const [executionId, id] of [
-      ['other', 'a'],
-      ['run', 'b'],
-    ] as const) {
-      expect(await shown(dashboard, executionId, id)).toMatchObject({
-        status: 404,
-        body: { error: { code: 'CHECKPOINT_NOT_FOUND' } },
-      });
-    }
-  });
-
-  it('of more than a few megabytes is not shown', async () => {
-    const executionId = newExecution();
-    const { dashboard } = await stored([
-      { id: 'large', executionId, nodeName: 'a', timestamp: at(1), state: 'x'.repeat(4 * 1024 * 1024) },
-      { id: 'small', executionId, nodeName: 'a', timestamp: at(2), state: 1 },
-    ]);
-    for (const id of ['large', 'small']) {
-      expect(await shown(dashboard, executionId, id)).toMatchObject({
-        status: 413,
-        body: { error: { code: 'STATE_TOO_LARGE' } },
-      });
-    }
-    expect((await timelineOf(dashboard, executionId)).body.checkpoints).toHaveLength(2);
   });
 });
 

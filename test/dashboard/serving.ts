@@ -59,6 +59,15 @@ export async function serveDashboard(
   };
 }
 
+/** Every way in: the API, and bull-board's own. */
+export const PROTECTED = [
+  'api/overview',
+  'api/dead-letters',
+  'api/executions',
+  'api/nothing',
+  'queues/api/queues',
+];
+
 /** What the page sends with what changes something. */
 export const PAGE_HEADERS = { 'content-type': 'application/json', 'x-checkpoint-queue': 'dashboard' };
 

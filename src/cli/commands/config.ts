@@ -4,9 +4,6 @@ import { SETTINGS } from '../../settings.js';
 import { textTable } from '../checkpoint-text.js';
 import { type CommonOptions, runCommand } from '../command.js';
 
-/** Of these nothing is shown but that they are set. */
-const SECRETS = new Set(['dashboardToken']);
-
 export function registerConfig(program: Command): void {
   program
     .command('config')
@@ -16,10 +13,7 @@ export function registerConfig(program: Command): void {
       runCommand(options, async ({ config, print }) => {
         const shown = Object.entries(SETTINGS).map(([name, { env, meaning }]) => ({
           env,
-          value:
-            SECRETS.has(name) && config[name as keyof Config]
-              ? '***'
-              : shownValue(config, name as keyof Config),
+          value: shownValue(config, name as keyof Config),
           meaning,
         }));
         print(Object.fromEntries(shown.map(({ env, value }) => [env, value])), () =>
@@ -33,9 +27,12 @@ export function registerConfig(program: Command): void {
 }
 
 const URLS = new Set<keyof Config>(['redis', 'postgres', 'readPostgres']);
+/** Of these nothing is shown but that they are set. */
+const SECRETS = new Set<keyof Config>(['dashboardToken']);
 
 function shownValue(config: Config, name: keyof Config): string | number | boolean | null {
   const value = config[name];
   if (value === undefined) return null;
+  if (SECRETS.has(name)) return '***';
   return URLS.has(name) ? redactUrl(String(value)) : value;
 }
