@@ -7,7 +7,7 @@ import { boundedPool } from '../postgres/bounded-pool.js';
 import { Database } from '../postgres/database.js';
 import { type TableNames, tableNames } from '../postgres/identifiers.js';
 import { RedisConnection } from '../redis/connection.js';
-import { before, settlesWithin } from '../redis/deadline.js';
+import { settlesWithin, withDeadline } from '../redis/deadline.js';
 import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
 import { type QueueStats, readQueueStats } from '../redis/queue-stats.js';
 import { askWithin } from '../redis/retry.js';
@@ -84,7 +84,9 @@ export class Dashboard {
     this.#watcher = new CommitWatcher(this.connection, this.keys);
     const checkpoints = new CheckpointTable(this.#database, this.names);
     const estimate = () =>
-      before(Date.now() + LOOK_TIMEOUT_MS, checkpoints.estimatedRows(), 'estimating rows').catch(() => null);
+      withDeadline(performance.now() + LOOK_TIMEOUT_MS, checkpoints.estimatedRows(), 'estimating rows').catch(
+        () => null,
+      );
     this.estimatedRows = remembered(ROWS_REMEMBERED_MS, estimate);
   }
 

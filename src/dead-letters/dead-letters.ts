@@ -6,7 +6,7 @@ import { tableNames } from '../postgres/identifiers.js';
 import { RedisConnection, throttledErrorLog } from '../redis/connection.js';
 import type { DeadLetterJob, DeadLetterRecord } from '../redis/dead-letter-job.js';
 import { DeadLetterQueue } from '../redis/dead-letter-queue.js';
-import { before } from '../redis/deadline.js';
+import { withDeadline } from '../redis/deadline.js';
 import { queueKeys } from '../redis/queue-keys.js';
 import { askWithin } from '../redis/retry.js';
 import { CheckpointTable } from '../store/checkpoint-table.js';
@@ -245,7 +245,7 @@ export class DeadLetters {
     await this.#watcher.close();
     await Promise.allSettled(this.#underWay);
     const closing = Promise.all([this.#queue.close(), this.#replayer.close()]);
-    await before(Date.now() + TIMEOUT_MS, closing, 'closing').catch(() => {
+    await withDeadline(performance.now() + TIMEOUT_MS, closing, 'closing').catch(() => {
       this.#logger.warn({}, 'the queue of the dead letters did not close cleanly');
     });
     this.#connection.close();

@@ -52,7 +52,7 @@ export async function replayMany(
 
 /** Lets through so many a second. */
 class Pace {
-  #nextAt = Date.now();
+  #nextAt = performance.now();
 
   constructor(
     private readonly ratePerSecond: number | undefined,
@@ -61,9 +61,9 @@ class Pace {
 
   async next(): Promise<void> {
     if (this.ratePerSecond === undefined) return;
-    const wait = this.#nextAt - Date.now();
+    const wait = this.#nextAt - performance.now();
     // After a pause it does not make up for what it has missed.
-    this.#nextAt = Math.max(this.#nextAt, Date.now()) + 1000 / this.ratePerSecond;
+    this.#nextAt = Math.max(this.#nextAt, performance.now()) + 1000 / this.ratePerSecond;
     if (wait > 0) await delay(wait, undefined, this.signal && { signal: this.signal }).catch(() => {});
   }
 }

@@ -35,7 +35,7 @@ export class ReplayOutcomes {
     timeoutMs: number,
     signal: AbortSignal | undefined,
   ): Promise<Pick<ReplayResult, Outcome>> {
-    const deadline = Date.now() + timeoutMs;
+    const deadline = performance.now() + timeoutMs;
     const counts = { committed: 0, superseded: 0, deleted: 0, deadAgain: 0, pending: 0, unknown: 0 };
     for (let from = 0; from < replayed.length; from += PAGE) {
       const some = replayed.slice(from, from + PAGE);
@@ -72,7 +72,7 @@ export class ReplayOutcomes {
     deadline: number,
     signal: AbortSignal | undefined,
   ): Promise<Map<string, JobEnd>> {
-    const left = deadline - Date.now();
+    const left = deadline - performance.now();
     if (left > 0 && !signal?.aborted) await this.#waitFor(jobIds, left, signal);
     return this.watcher.ended(jobIds);
   }

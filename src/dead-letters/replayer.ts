@@ -12,10 +12,10 @@ import {
   prepareReplay,
   type Replay,
 } from '../redis/dead-letter-scripts.js';
-import { before } from '../redis/deadline.js';
+import { withDeadline } from '../redis/deadline.js';
 import { jobOptions } from '../redis/job-options.js';
 import type { QueueKeys } from '../redis/queue-keys.js';
-import { untilDeadline } from '../redis/retry.js';
+import { retryUntil } from '../redis/retry.js';
 
 /**
  * - `replayed`: the record is in the queue again, and the dead letter is gone.
@@ -66,7 +66,7 @@ export class Replayer {
   ): Promise<ReplayEnd> {
     const { enqueueTimeoutMs } = this.#options;
     const replay = newReplay(job, payload);
-    const limits = { deadline: Date.now() + enqueueTimeoutMs, full: 0 };
+    const limits = { deadline: performance.now() + enqueueTimeoutMs, full: 0 };
     let replyLost = false;
     const attempt = async (): Promise<ReplayEnd> => {
       for (;;) {
@@ -76,9 +76,9 @@ export class Replayer {
         if (prepared === 'busy') return 'busy';
         if (prepared === 'unreadable') return this.#unreadable(job);
         if (prepared === 'full') {
-          limits.full ||= Date.now();
+          limits.full ||= performance.now();
           if (!(await this.#roomMayCome(limits.full, signal))) return 'stopped';
-          limits.deadline = Date.now() + enqueueTimeoutMs;
+          limits.deadline = performance.now() + enqueueTimeoutMs;
           continue;
         }
         await this.#add(replay, limits.deadline);
@@ -89,7 +89,7 @@ export class Replayer {
         if (confirmed === 'gone' || confirmed === 'stray') return 'skipped';
       }
     };
-    return untilDeadline(() => limits.deadline, attempt, DOING);
+    return retryUntil(() => limits.deadline, attempt, DOING);
   }
 
   async close(): Promise<void> {
@@ -98,22 +98,22 @@ export class Replayer {
 
   async #prepare(replay: Replay, deadline: number): ReturnType<typeof prepareReplay> {
     const { connection, keys, maxQueueDepth } = this.#options;
-    return before(deadline, prepareReplay(connection.client, keys, replay, maxQueueDepth), DOING);
+    return withDeadline(deadline, prepareReplay(connection.client, keys, replay, maxQueueDepth), DOING);
   }
 
   async #add({ job, jobId }: Replay, deadline: number): Promise<void> {
     const { sink, target, bytes, firstFailedAt } = job;
     const data: ChunkJob = { sink, target, records: 1, bytes, firstFailedAt };
-    await before(deadline, this.#jobs().add('chunk', data, jobOptions(jobId)), DOING);
+    await withDeadline(deadline, this.#jobs().add('chunk', data, jobOptions(jobId)), DOING);
   }
 
   /** Asks until it is settled, or has to be done anew. A job without a payload is in nobody's way afterwards. */
   async #confirm(replay: Replay, deadline: number): Promise<Confirmed> {
     const { connection, keys } = this.#options;
     for (const wait of [...SETTLE_MS, 0]) {
-      const confirmed = await before(deadline, confirmReplay(connection.client, keys, replay), DOING);
+      const confirmed = await withDeadline(deadline, confirmReplay(connection.client, keys, replay), DOING);
       if (confirmed === 'removed' || confirmed === 'gone') return confirmed;
-      if (confirmed === 'stray') await before(deadline, this.#jobs().remove(replay.jobId), DOING);
+      if (confirmed === 'stray') await withDeadline(deadline, this.#jobs().remove(replay.jobId), DOING);
       if (confirmed === 'failed' || wait === 0) return confirmed;
       await delay(wait);
     }
@@ -123,7 +123,7 @@ export class Replayer {
   /** @throws BackpressureError. @returns whether to ask again */
   async #roomMayCome(fullSince: number, signal: AbortSignal | undefined): Promise<boolean> {
     const { maxQueueDepth } = this.#options;
-    if (Date.now() - fullSince >= ROOM_TIMEOUT_MS) {
+    if (performance.now() - fullSince >= ROOM_TIMEOUT_MS) {
       throw new BackpressureError('maxQueueDepth', maxQueueDepth, maxQueueDepth);
     }
     await delay(ROOM_POLL_MS, undefined, signal && { signal }).catch(() => {});

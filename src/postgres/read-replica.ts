@@ -84,15 +84,15 @@ export class ReadReplica {
       if (this.#retryAt === undefined) {
         this.#logger.warn({ sqlState, reason }, 'the read replica is away: reads go to the primary');
       }
-      this.#retryAt = Date.now() + PAUSE_MS;
-    } else if (Date.now() >= this.#silentUntil) {
-      this.#silentUntil = Date.now() + LOG_INTERVAL_MS;
+      this.#retryAt = performance.now() + PAUSE_MS;
+    } else if (performance.now() >= this.#silentUntil) {
+      this.#silentUntil = performance.now() + LOG_INTERVAL_MS;
       this.#logger.warn({ sqlState, reason }, 'the read replica refused a read, which went to the primary');
     }
   }
 
   #tryAgainIfDue(retryAt: number): void {
-    if (Date.now() < retryAt) return;
+    if (performance.now() < retryAt) return;
     this.#trying ??= this.#tryAgain().finally(() => {
       this.#trying = undefined;
     });

@@ -5,7 +5,7 @@ import type { Enqueued, ProducerLimits } from './limits.js';
 /** A record that is not acknowledged yet. */
 export interface PendingRecord {
   readonly record: EncodableRecord;
-  /** Milliseconds of `Date.now()`. */
+  /** Milliseconds of `performance.now()`. */
   readonly savedAt: number;
   /** Of the trace that the save belongs to, where there are traces. */
   readonly context: unknown;
@@ -33,7 +33,7 @@ export class Gathering {
     if (bytes > maxPendingBytes) throw new BackpressureError('maxPendingBytes', bytes, maxPendingBytes);
     this.#pendingBytes = bytes;
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ record, savedAt: Date.now(), context, resolve, reject });
+      this.#waiting.push({ record, savedAt: performance.now(), context, resolve, reject });
     });
   }
 

@@ -5,11 +5,11 @@ import { BackpressureError, ClosedError, QueueUnavailableError } from '../errors
 import type { Logger } from '../logger.js';
 import { silentLogger } from '../logger.js';
 import { type RedisConnection, throttledErrorLog } from '../redis/connection.js';
-import { before } from '../redis/deadline.js';
+import { withDeadline } from '../redis/deadline.js';
 import { jobOptions } from '../redis/job-options.js';
 import type { QueueKeys } from '../redis/queue-keys.js';
 import { Replicas } from '../redis/replicas.js';
-import { untilDeadline } from '../redis/retry.js';
+import { retryUntil } from '../redis/retry.js';
 import { nextSequence, raiseSequence, reserve } from '../redis/sequence.js';
 import { Gathering, type PendingRecord } from './gathering.js';
 import { checkLimits, type Enqueued, type ProducerLimits } from './limits.js';
@@ -93,12 +93,12 @@ export class Producer {
   async nextSequenceInOrder(): Promise<number> {
     this.#assertNotAway();
     const { connection, enqueueTimeoutMs } = this.#options;
-    const deadline = Date.now() + enqueueTimeoutMs;
+    const deadline = performance.now() + enqueueTimeoutMs;
     this.#dispatch(Number.POSITIVE_INFINITY);
     try {
       // Over one connection what is sent first is numbered first; while it is not there, each is sent again at a time of its own.
       if (!connection.ordered) {
-        await before(deadline, Promise.all(this.#inFlight), 'sending what was saved before');
+        await withDeadline(deadline, Promise.all(this.#inFlight), 'sending what was saved before');
       }
       const sequence = await this.nextSequence(deadline);
       this.#unavailable = false;
@@ -120,21 +120,21 @@ export class Producer {
   }
 
   /** A sequence for an operation that bypasses the queue. @throws QueueUnavailableError */
-  async nextSequence(deadline = Date.now() + this.#options.enqueueTimeoutMs): Promise<number> {
+  async nextSequence(deadline = performance.now() + this.#options.enqueueTimeoutMs): Promise<number> {
     if (this.#closed) throw new ClosedError('producer');
     const { connection, keys } = this.#options;
     const take = () =>
-      before(deadline, nextSequence(connection.client, keys, this.#lastSequence), 'taking a sequence');
-    return this.#seen(await untilDeadline(() => deadline, take, 'taking a sequence'));
+      withDeadline(deadline, nextSequence(connection.client, keys, this.#lastSequence), 'taking a sequence');
+    return this.#seen(await retryUntil(() => deadline, take, 'taking a sequence'));
   }
 
   /** Makes all later sequences, of every producer, higher than this one. @throws QueueUnavailableError */
   async raiseSequence(above: number): Promise<void> {
     const { connection, keys, enqueueTimeoutMs } = this.#options;
-    const deadline = Date.now() + enqueueTimeoutMs;
+    const deadline = performance.now() + enqueueTimeoutMs;
     const raise = () =>
-      before(deadline, raiseSequence(connection.client, keys, above), 'raising the sequence');
-    await untilDeadline(() => deadline, raise, 'raising the sequence');
+      withDeadline(deadline, raiseSequence(connection.client, keys, above), 'raising the sequence');
+    await retryUntil(() => deadline, raise, 'raising the sequence');
   }
 
   /** A direct write was numbered by PostgreSQL's clock, which may be ahead: what is saved next must be newer. */
@@ -155,7 +155,11 @@ export class Producer {
       if (this.#options.onQueueFull === 'wait') this.#closing.abort();
       await Promise.race(this.#inFlight);
     }
-    await before(Date.now() + this.#options.enqueueTimeoutMs, this.#queue.close(), 'closing').catch((error) =>
+    await withDeadline(
+      performance.now() + this.#options.enqueueTimeoutMs,
+      this.#queue.close(),
+      'closing',
+    ).catch((error) =>
       this.#logger.warn({ code: (error as { code?: string }).code }, 'queue did not close cleanly'),
     );
   }
@@ -220,7 +224,7 @@ export class Producer {
           above: this.#lastSequence,
           maxQueueDepth,
         };
-        const reserved = await before(
+        const reserved = await withDeadline(
           deadline(),
           reserve(connection.client, keys, reservation, reservedJob),
           'reserving a sequence',
@@ -234,16 +238,16 @@ export class Producer {
         const firstSequence = this.#seen(reserved.firstSequence, records.length);
         // A second try is for the same: a Redis that restarted in between may have lost what this one has made.
         reservedJob = { jobId: jobIdOf(firstSequence), firstSequence };
-        await before(deadline(), this.#addJob(job, reservedJob.jobId, chunk), 'adding a job');
+        await withDeadline(deadline(), this.#addJob(job, reservedJob.jobId, chunk), 'adding a job');
         if (ackReplicas > 0) {
-          await before(deadline(), this.#replicas.confirm(deadline()), 'waiting for replicas');
+          await withDeadline(deadline(), this.#replicas.confirm(deadline()), 'waiting for replicas');
         }
         // Had the connection been lost in between, a Redis that restarted could hold the job without its payload.
         if (connection.epoch !== epoch) continue;
         if (!again || !(await this.#lacksPayload(reservedJob.jobId, deadline()))) return firstSequence;
       }
     };
-    return untilDeadline(deadline, add, 'enqueueing');
+    return retryUntil(deadline, add, 'enqueueing');
   }
 
   /** In the trace of the chunk's first save: what runs here may have been called by any save before. */
@@ -276,7 +280,7 @@ export class Producer {
       client.exists(keys.payloadPrefix + jobId),
       client.exists(keys.jobPrefix + jobId),
     ]);
-    const [payload, job] = await before(deadline, found, 'looking for the payload');
+    const [payload, job] = await withDeadline(deadline, found, 'looking for the payload');
     return payload === 0 && job === 1;
   }
 
@@ -286,7 +290,7 @@ export class Producer {
     } catch {
       throw new ClosedError('producer');
     }
-    this.#noDeadlineBefore = Date.now() + this.#options.enqueueTimeoutMs;
+    this.#noDeadlineBefore = performance.now() + this.#options.enqueueTimeoutMs;
   }
 
   #seen(firstSequence: number, count = 1): number {

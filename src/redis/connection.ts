@@ -231,7 +231,7 @@ export function throttledErrorLog(logger: Logger, message: string): (error: unkn
   let silentUntil = 0;
   let suppressed = 0;
   return (error) => {
-    const now = Date.now();
+    const now = performance.now();
     if (now < silentUntil) {
       suppressed++;
       return;

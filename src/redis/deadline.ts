@@ -5,14 +5,14 @@ import { QueueUnavailableError } from '../errors.js';
  * whatever their options, so every call that somebody awaits has a deadline of ours. The work itself goes on: what it
  * comes to after the deadline is ignored.
  *
- * @param deadline in the milliseconds of `Date.now()`
+ * @param deadline in the milliseconds of `performance.now()`
  */
-export async function before<T>(deadline: number, work: Promise<T>, doing: string): Promise<T> {
+export async function withDeadline<T>(deadline: number, work: Promise<T>, doing: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const expired = new Promise<never>((_, reject) => {
     timer = setTimeout(
       () => reject(new QueueUnavailableError(`Redis did not answer in time while ${doing}`)),
-      timerMs(deadline - Date.now()),
+      timerMs(deadline - performance.now()),
     );
   });
   try {

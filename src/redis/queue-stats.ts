@@ -2,7 +2,7 @@ import { Queue } from 'bullmq';
 import { redisTimeUs } from './clock.js';
 import type { RedisConnection } from './connection.js';
 import { type QueueCounters, readCounters } from './counters.js';
-import { before } from './deadline.js';
+import { withDeadline } from './deadline.js';
 import { deadLetterKeys, type QueueKeys } from './queue-keys.js';
 import { readWorkers, type WorkerReport } from './worker-registry.js';
 
@@ -51,7 +51,7 @@ export async function readQueueStats(connection: RedisConnection, keys: QueueKey
     };
   };
   try {
-    return await before(Date.now() + TIMEOUT_MS, read(), 'reading the queue');
+    return await withDeadline(performance.now() + TIMEOUT_MS, read(), 'reading the queue');
   } finally {
     await queue.close();
   }

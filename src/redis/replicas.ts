@@ -28,14 +28,14 @@ export class Replicas {
   /**
    * Resolves when so many have confirmed all that was written before over this connection. If that one was lost meanwhile it means
    * nothing: ask its epoch.
-   * @param deadline in the milliseconds of `Date.now()`
+   * @param deadline in the milliseconds of `performance.now()`
    * @throws QueueUnavailableError where they are too few
    */
   async confirm(deadline: number): Promise<void> {
     for (;;) {
       const confirmed = await this.#waits.ask(deadline);
       if (confirmed >= this.count) return;
-      if (Date.now() + MARGIN_MS >= deadline) {
+      if (performance.now() + MARGIN_MS >= deadline) {
         const message = `Redis has it, but only ${confirmed} of ${this.count} replicas have confirmed it in time`;
         throw new QueueUnavailableError(message, { refused: true });
       }
@@ -43,7 +43,7 @@ export class Replicas {
   }
 
   async #wait(deadlines: readonly number[]): Promise<number[]> {
-    const left = Math.min(...deadlines) - Date.now() - MARGIN_MS;
+    const left = Math.min(...deadlines) - performance.now() - MARGIN_MS;
     // 0 would be for ever.
     const timeoutMs = Math.max(1, Math.min(left, LONGEST_WAIT_MS));
     // WAIT names no key: the one before it leads a Cluster to the queue's master, and the connection over which the writes went.

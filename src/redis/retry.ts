@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { BackpressureError, ClosedError, QueueUnavailableError } from '../errors.js';
 import { asQueueUnavailable } from './connection.js';
-import { before } from './deadline.js';
+import { withDeadline } from './deadline.js';
 
 const RETRY_DELAY_MS = { first: 25, max: 500 };
 
@@ -9,10 +9,10 @@ const RETRY_DELAY_MS = { first: 25, max: 500 };
  * Repeats what fails for reasons of the connection until the deadline: a connection for commands fails at once while Redis
  * is away, or is not connected yet.
  *
- * @param deadline in the milliseconds of `Date.now()`; asked again at each failure, for it may move
+ * @param deadline in the milliseconds of `performance.now()`; asked again at each failure, for it may move
  * @throws QueueUnavailableError at the deadline; BackpressureError and ClosedError at once
  */
-export async function untilDeadline<T>(
+export async function retryUntil<T>(
   deadline: () => number,
   attempt: () => Promise<T>,
   doing: string,
@@ -24,18 +24,18 @@ export async function untilDeadline<T>(
       if (error instanceof BackpressureError || error instanceof ClosedError) throw error;
       // Too few replicas: they were waited for as long as there was time.
       if (error instanceof QueueUnavailableError && error.refused) throw error;
-      if (Date.now() + wait >= deadline()) throw asQueueUnavailable(error, doing);
+      if (performance.now() + wait >= deadline()) throw asQueueUnavailable(error, doing);
       await delay(wait);
     }
   }
 }
 
-/** Repeats a question or command, as `untilDeadline` does, and waits for no reply longer than that. @throws QueueUnavailableError */
+/** Repeats a question or command, as `retryUntil` does, and waits for no reply longer than that. @throws QueueUnavailableError */
 export function askWithin<T>(timeoutMs: number, ask: () => Promise<T>, doing: string): Promise<T> {
-  const deadline = Date.now() + timeoutMs;
-  return untilDeadline(
+  const deadline = performance.now() + timeoutMs;
+  return retryUntil(
     () => deadline,
-    () => before(deadline, ask(), doing),
+    () => withDeadline(deadline, ask(), doing),
     doing,
   );
 }

@@ -149,7 +149,7 @@ export class LocalServer {
   }
 
   async #untilReady(signal?: AbortSignal): Promise<void> {
-    const deadline = Date.now() + START_TIMEOUT_MS;
+    const deadline = performance.now() + START_TIMEOUT_MS;
     for (;;) {
       signal?.throwIfAborted();
       if (!this.#process) throw await this.#failure('ended instead of starting');
@@ -157,7 +157,7 @@ export class LocalServer {
         await this.#definition.probe(this.port);
         return;
       } catch (error) {
-        if (Date.now() > deadline)
+        if (performance.now() > deadline)
           throw await this.#failure(`did not answer in ${START_TIMEOUT_MS} ms`, error);
       }
       await delay(READY_POLL_MS);

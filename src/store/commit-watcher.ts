@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ClosedError, PendingWritesTimeoutError } from '../errors.js';
 import type { RedisConnection } from '../redis/connection.js';
-import { before, timerMs } from '../redis/deadline.js';
+import { timerMs, withDeadline } from '../redis/deadline.js';
 import { deadLetterKeys, jobIdOfMark, marksOf, type QueueKeys } from '../redis/queue-keys.js';
-import { untilDeadline } from '../redis/retry.js';
+import { retryUntil } from '../redis/retry.js';
 
 /** How a job ended: `done`, it is gone, so all its records are committed; `failed`, it was refused and is kept. */
 export type JobEnd = 'done' | 'failed';
@@ -40,7 +40,7 @@ export class CommitWatcher {
    * @throws QueueUnavailableError
    */
   async pending(executionId: string, timeoutMs: number): Promise<{ jobIds: string[]; deadLetters: boolean }> {
-    const deadline = Date.now() + timeoutMs;
+    const deadline = performance.now() + timeoutMs;
     const doing = 'reading the pending marks';
     const [from, to] = marksOf(executionId);
     const read = async () => {
@@ -48,21 +48,22 @@ export class CommitWatcher {
       const look = this.connection.client.multi();
       look.zrangebylex(this.keys.marks, from, to);
       look.zrangebylex(deadLetterKeys(this.keys).marks, from, to, 'LIMIT', 0, 1);
-      const [marks, dead] = (await before(deadline, look.exec(), doing)) ?? [];
+      const [marks, dead] = (await withDeadline(deadline, look.exec(), doing)) ?? [];
       return {
         jobIds: (replyValue(marks) as string[]).map(jobIdOfMark),
         deadLetters: (replyValue(dead) as string[]).length > 0,
       };
     };
-    return untilDeadline(() => deadline, read, doing);
+    return retryUntil(() => deadline, read, doing);
   }
 
   /** The jobs of all that is acknowledged and may not be committed. @throws QueueUnavailableError */
   async allPending(timeoutMs: number): Promise<string[]> {
-    const deadline = Date.now() + timeoutMs;
+    const deadline = performance.now() + timeoutMs;
     const doing = 'reading the pending chunks';
-    const read = () => before(deadline, this.connection.client.zrange(this.keys.chunks, '0', '-1'), doing);
-    return untilDeadline(() => deadline, read, doing);
+    const read = () =>
+      withDeadline(deadline, this.connection.client.zrange(this.keys.chunks, '0', '-1'), doing);
+    return retryUntil(() => deadline, read, doing);
   }
 
   /** How the jobs stand now; those that still have work to do are left out. */
@@ -76,7 +77,8 @@ export class CommitWatcher {
         pipeline.zscore(this.keys.failed, jobId);
         pipeline.exists(this.keys.jobPrefix + jobId);
       }
-      const replies = (await before(Date.now() + LOOK_TIMEOUT_MS, pipeline.exec(), 'looking for jobs')) ?? [];
+      const replies =
+        (await withDeadline(performance.now() + LOOK_TIMEOUT_MS, pipeline.exec(), 'looking for jobs')) ?? [];
       for (const [index, jobId] of some.entries()) {
         const failed = replyValue(replies[2 * index]);
         const exists = replyValue(replies[2 * index + 1]);

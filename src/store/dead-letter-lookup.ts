@@ -7,9 +7,9 @@ import {
   deadLettersOfExecution,
   type SequenceRange,
 } from '../redis/dead-letter-queue.js';
-import { before } from '../redis/deadline.js';
+import { withDeadline } from '../redis/deadline.js';
 import type { QueueKeys } from '../redis/queue-keys.js';
-import { untilDeadline } from '../redis/retry.js';
+import { retryUntil } from '../redis/retry.js';
 
 const TIMEOUT_MS = 5000;
 const DOING = 'reading the dead letters';
@@ -33,10 +33,10 @@ export class DeadLetterLookup {
   }
 
   async #read(read: () => Promise<DeadLetterRecord[]>): Promise<DeadLetterRecord[]> {
-    const deadline = Date.now() + TIMEOUT_MS;
-    const letters = await untilDeadline(
+    const deadline = performance.now() + TIMEOUT_MS;
+    const letters = await retryUntil(
       () => deadline,
-      () => before(deadline, read(), DOING),
+      () => withDeadline(deadline, read(), DOING),
       DOING,
     );
     const { name, target } = this.sink;

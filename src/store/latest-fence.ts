@@ -44,10 +44,10 @@ export class LatestFence {
       throw new InvalidConfigError('consistency', "must be 'committed' or 'latest'");
     }
     if (!(timeoutMs >= 0)) throw new InvalidConfigError('timeoutMs', 'must be a number of at least 0');
-    const deadline = Date.now() + timeoutMs;
+    const deadline = performance.now() + timeoutMs;
     const { jobIds, deadLetters } = await this.options.watcher.pending(executionId, timeoutMs);
     if (jobIds.length === 0) return deadLetters;
-    const [refused] = await this.options.watcher.whenEnded(jobIds, Math.max(0, deadline - Date.now()));
+    const [refused] = await this.options.watcher.whenEnded(jobIds, Math.max(0, deadline - performance.now()));
     // A read without what was refused would give an older state for the latest.
     if (refused) throw await this.options.refusal(refused);
     // Of what was waited for, some may have become dead letters.

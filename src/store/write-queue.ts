@@ -95,9 +95,9 @@ export class WriteQueue {
 
   /** Waits for all that is in the queue now, whoever saved it. @throws PendingWritesTimeoutError, WriteRefusedError */
   async whenAllDone(timeoutMs: number): Promise<void> {
-    const deadline = Date.now() + timeoutMs;
+    const deadline = performance.now() + timeoutMs;
     const jobIds = await this.#watcher.allPending(timeoutMs);
-    const [failed] = await this.#watcher.whenEnded(jobIds, Math.max(0, deadline - Date.now()));
+    const [failed] = await this.#watcher.whenEnded(jobIds, Math.max(0, deadline - performance.now()));
     if (failed) throw await this.#refusal(failed);
   }
 
@@ -143,12 +143,12 @@ export class WriteQueue {
   /** Nobody else may commit what was saved here: it is waited for, and otherwise waits in the queue for the next start. */
   async #closeEmbedded(): Promise<void> {
     if (!this.#embedded) return;
-    const deadline = Date.now() + EMBEDDED_CLOSE_MS;
+    const deadline = performance.now() + EMBEDDED_CLOSE_MS;
     const awaited = this.#embedded.failed ? [] : this.#acknowledged.jobIds;
     await this.#watcher.whenEnded(awaited, EMBEDDED_CLOSE_MS).catch((error) => {
       this.#logger.warn({ code: error.code }, 'closed before all that was saved here is committed');
     });
-    await this.#embedded.close(Math.max(0, deadline - Date.now()));
+    await this.#embedded.close(Math.max(0, deadline - performance.now()));
   }
 
   async #refusal(jobId: string): Promise<WriteRefusedError> {

@@ -5,7 +5,7 @@ import type { DatabaseError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { redisErrorText } from '../redis/connection.js';
 import type { DeadLetterJob, DeadLetterQueue } from '../redis/dead-letter-queue.js';
-import { before } from '../redis/deadline.js';
+import { withDeadline } from '../redis/deadline.js';
 import { NotCommitted } from './persistent-commit.js';
 import type { Sink, WriteRecord } from './sink.js';
 
@@ -53,7 +53,7 @@ export class DeadLetterWriter {
     for (;;) {
       if (this.signal.aborted) throw new NotCommitted();
       try {
-        await before(Date.now() + ADD_TIMEOUT_MS, this.#add(refused), 'keeping a dead letter');
+        await withDeadline(performance.now() + ADD_TIMEOUT_MS, this.#add(refused), 'keeping a dead letter');
         return;
       } catch (error) {
         this.logger.error({ error: redisErrorText(error) }, 'dead letter not kept; held and tried again');

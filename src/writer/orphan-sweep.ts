@@ -23,7 +23,7 @@ const OLD_CHUNKS = new Script(`
  * sequence alone does not tell their age, for a replayed record has its old one: what has no job is looked at again.
  */
 export class OrphanSweep {
-  /** Chunks and marks without a job, and when they were first seen so; milliseconds of `Date.now()`. */
+  /** Chunks and marks without a job, and when they were first seen so; milliseconds of `performance.now()`. */
   #suspects = new Map<string, number>();
 
   constructor(
@@ -37,8 +37,8 @@ export class OrphanSweep {
     this.#suspects = new Map();
     const isOrphan = (entry: string) => {
       const since = suspects.get(entry);
-      if (since !== undefined && Date.now() - since >= ageMs) return true;
-      if (this.#suspects.size < MAX_SUSPECTS) this.#suspects.set(entry, since ?? Date.now());
+      if (since !== undefined && performance.now() - since >= ageMs) return true;
+      if (this.#suspects.size < MAX_SUSPECTS) this.#suspects.set(entry, since ?? performance.now());
       return false;
     };
     return (await this.#sweepChunks(ageMs, isOrphan)) + (await this.#sweepMarks(isOrphan));

@@ -8,7 +8,7 @@ import {
   redisErrorText,
   throttledErrorLog,
 } from '../../src/redis/connection.js';
-import { before as beforeDeadline } from '../../src/redis/deadline.js';
+import { withDeadline } from '../../src/redis/deadline.js';
 import { queueKeys } from '../../src/redis/queue-keys.js';
 import { services } from '../services.js';
 
@@ -55,12 +55,12 @@ describe('an error of Redis', () => {
 
 describe('throttledErrorLog', () => {
   it('tells the first of many errors, and at the next time how many there were', () => {
-    vi.useFakeTimers({ toFake: ['Date'] });
+    vi.useFakeTimers({ toFake: ['performance'] });
     onTestFinished(() => void vi.useRealTimers());
     const warn = vi.fn();
     const log = throttledErrorLog({ debug: warn, info: warn, warn, error: warn }, 'lost');
     for (let i = 0; i < 1000; i++) log(new Error('again'));
-    vi.setSystemTime(Date.now() + 5000);
+    vi.advanceTimersByTime(5000);
     log(new Error('again'));
     log(new Error('again'));
     expect(warn.mock.calls).toEqual([
@@ -70,11 +70,11 @@ describe('throttledErrorLog', () => {
   });
 });
 
-describe('before', () => {
+describe('withDeadline', () => {
   it('gives what the work gives, or throws what it throws, before the deadline', async () => {
-    expect(await beforeDeadline(Date.now() + 10_000, Promise.resolve(7), 'counting')).toBe(7);
+    expect(await withDeadline(performance.now() + 10_000, Promise.resolve(7), 'counting')).toBe(7);
     const failure = new Error('of the work');
-    await expect(beforeDeadline(Date.now() + 10_000, Promise.reject(failure), 'counting')).rejects.toBe(
+    await expect(withDeadline(performance.now() + 10_000, Promise.reject(failure), 'counting')).rejects.toBe(
       failure,
     );
   });
@@ -88,9 +88,9 @@ describe('before', () => {
       code: 'QUEUE_UNAVAILABLE',
       message: expect.stringContaining('counting'),
     });
-    await expect(beforeDeadline(Date.now() + 20, work, 'counting')).rejects.toEqual(late);
+    await expect(withDeadline(performance.now() + 20, work, 'counting')).rejects.toEqual(late);
     fail(new Error('too late'));
-    await expect(beforeDeadline(0, new Promise(() => {}), 'counting')).rejects.toEqual(late);
+    await expect(withDeadline(0, new Promise(() => {}), 'counting')).rejects.toEqual(late);
   });
 });
 

@@ -4,7 +4,7 @@ import { Database } from '../../src/postgres/database.js';
 import { type TableNames, tableNames } from '../../src/postgres/identifiers.js';
 import { SCHEMA_VERSION, schemaVersion } from '../../src/postgres/schema.js';
 import { RedisConnection, redisErrorText } from '../../src/redis/connection.js';
-import { before, settlesWithin } from '../../src/redis/deadline.js';
+import { settlesWithin, withDeadline } from '../../src/redis/deadline.js';
 import { type QueueKeys, queueKeys } from '../../src/redis/queue-keys.js';
 import { EVICTION_POLICY, readServerInfo } from '../../src/redis/server-info.js';
 import { remembered } from '../../src/remembered.js';
@@ -106,8 +106,8 @@ export class ReadinessProbe {
   async #lookAtRedis(): Promise<{ redis: CheckResult; evictionPolicy: CheckResult }> {
     try {
       const read = readServerInfo(this.#redis.client, this.#keys);
-      const { evictionPolicy: policy } = await before(
-        Date.now() + CHECK_TIMEOUT_MS,
+      const { evictionPolicy: policy } = await withDeadline(
+        performance.now() + CHECK_TIMEOUT_MS,
         read,
         'reading its state',
       );

@@ -2,7 +2,7 @@ import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastif
 import type { ConnectedConfig } from '../../src/config.js';
 import { HttpListenError } from '../../src/errors.js';
 import { RedisConnection } from '../../src/redis/connection.js';
-import { before, settlesWithin } from '../../src/redis/deadline.js';
+import { settlesWithin, withDeadline } from '../../src/redis/deadline.js';
 import { queueKeys } from '../../src/redis/queue-keys.js';
 import { readQueueStats } from '../../src/redis/queue-stats.js';
 import { remembered } from '../../src/remembered.js';
@@ -51,7 +51,11 @@ export class WorkerHttp {
     const keys = queueKeys(config);
     this.#redis = new RedisConnection(config.redis, keys, 'commands');
     const read = () =>
-      before(Date.now() + QUEUE_TIMEOUT_MS, readQueueStats(this.#redis, keys), 'reading the queue');
+      withDeadline(
+        performance.now() + QUEUE_TIMEOUT_MS,
+        readQueueStats(this.#redis, keys),
+        'reading the queue',
+      );
     const readQueue = remembered(REMEMBERED_MS, () => read().catch(() => undefined));
     this.#app = this.#routes(new WriterMetrics(writer, config.queue, readQueue));
   }

@@ -5,9 +5,9 @@ import { CheckpointQueueError } from '../../errors.js';
 import { Database } from '../../postgres/database.js';
 import { tableNames } from '../../postgres/identifiers.js';
 import { asQueueUnavailable, RedisConnection } from '../../redis/connection.js';
-import { before } from '../../redis/deadline.js';
+import { withDeadline } from '../../redis/deadline.js';
 import { queueKeys } from '../../redis/queue-keys.js';
-import { untilDeadline } from '../../redis/retry.js';
+import { retryUntil } from '../../redis/retry.js';
 import { mastersOf } from '../../redis/server-info.js';
 import type { LocalServices } from '../../services/local-services.js';
 import { note } from '../command.js';
@@ -33,10 +33,10 @@ export function newPlace(): DemoPlace {
 /** @throws QueueUnavailableError now, rather than an agent's after its first save. */
 export async function assertRedisAnswers({ redisUrl }: DemoServices, place: DemoPlace): Promise<void> {
   const connection = new RedisConnection(redisUrl, queueKeys(place), 'commands');
-  const deadline = Date.now() + REDIS_TIMEOUT_MS;
-  const ping = () => before(deadline, connection.client.ping(), 'connecting');
+  const deadline = performance.now() + REDIS_TIMEOUT_MS;
+  const ping = () => withDeadline(deadline, connection.client.ping(), 'connecting');
   try {
-    await untilDeadline(() => deadline, ping, 'connecting');
+    await retryUntil(() => deadline, ping, 'connecting');
   } finally {
     connection.close();
   }
@@ -67,7 +67,11 @@ async function removeQueue({ redisUrl }: DemoServices, { queue }: DemoPlace): Pr
   const bull = new Queue(queue, { connection: connection.client });
   bull.on('error', () => {}); // reported by the calls below
   try {
-    await before(Date.now() + REDIS_TIMEOUT_MS, emptyQueue(connection, bull), 'removing the queue');
+    await withDeadline(
+      performance.now() + REDIS_TIMEOUT_MS,
+      emptyQueue(connection, bull),
+      'removing the queue',
+    );
   } catch (error) {
     throw asQueueUnavailable(error, 'removing the queue');
   } finally {

@@ -41,8 +41,8 @@ function progressBars(saves: number): DemoProgress {
 function progressLines(saves: number): DemoProgress {
   let silentUntil = 0;
   const say = (line: string) => {
-    if (Date.now() < silentUntil) return;
-    silentUntil = Date.now() + LINE_INTERVAL_MS;
+    if (performance.now() < silentUntil) return;
+    silentUntil = performance.now() + LINE_INTERVAL_MS;
     note(line);
   };
   return {
