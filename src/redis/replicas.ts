@@ -45,7 +45,7 @@ export class Replicas {
   async #wait(deadlines: readonly number[]): Promise<number[]> {
     const left = Math.min(...deadlines) - performance.now() - MARGIN_MS;
     // 0 would be for ever.
-    const timeoutMs = Math.max(1, Math.min(left, LONGEST_WAIT_MS));
+    const timeoutMs = Math.max(1, Math.floor(Math.min(left, LONGEST_WAIT_MS)));
     // WAIT names no key: the one before it leads a Cluster to the queue's master, and the connection over which the writes went.
     const pipeline = this.client.pipeline().exists(this.keys.sequence).wait(this.count, timeoutMs);
     const replies = (await pipeline.exec()) ?? [];
