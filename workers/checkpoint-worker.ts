@@ -5,9 +5,8 @@ import { type ConnectedConfig, loadConfig, withServices } from '../src/config.js
 import { assertProtected } from '../src/dashboard/access.js';
 import type { DashboardConfig } from '../src/dashboard/dashboard.js';
 import { CheckpointQueueError, InvalidConfigError } from '../src/errors.js';
-import { GraphSink } from '../src/langgraph/graph-sink.js';
+import { langGraphSink } from '../src/langgraph/graph-sink.js';
 import type { Logger } from '../src/logger.js';
-import { graphTableNames } from '../src/postgres/graph-tables.js';
 import { retentionOfEnvironment } from '../src/retention/retention-options.js';
 import type { WriterStats } from '../src/writer/batch-committer.js';
 import { CheckpointWriter } from '../src/writer/checkpoint-writer.js';
@@ -33,7 +32,7 @@ export async function runWorker(config: ConnectedConfig): Promise<void> {
   checkDashboard(config);
   const logger = pino({ name: 'checkpoint-worker', level: config.logLevel });
   const telemetry = config.otel ? await loadTelemetry() : undefined;
-  const sinks = [new GraphSink(graphTableNames(config.graphSchema))];
+  const sinks = [langGraphSink({ schema: config.graphSchema })];
   const writer = new CheckpointWriter({
     sinks,
     ...config,

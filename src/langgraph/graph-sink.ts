@@ -1,10 +1,12 @@
 import type { QueryResult } from 'pg';
+import { InvalidConfigError } from '../errors.js';
 import { type Database, type PgClient, queryRows } from '../postgres/database.js';
 import { migrateGraphTables } from '../postgres/graph-schema.js';
 import {
   GRAPH_STAGING_COLUMNS,
   type GraphTableNames,
   type GraphTableSql,
+  graphTableNames,
   graphTableSql,
 } from '../postgres/graph-tables.js';
 import { maintainTombstones } from '../postgres/removal.js';
@@ -26,6 +28,23 @@ export const GRAPH_SINK = 'langgraph';
 
 /** Field count (2) before a row, its sequence (4 + 8) behind it. */
 const BYTES_AROUND_ROW = 2 + 12;
+
+export interface LangGraphSinkOptions {
+  /** Where the tables are: the `schema` of the savers whose puts the writer commits. Default `langgraph`. */
+  schema?: string | undefined;
+}
+
+/**
+ * The sink of LangGraph's tables, for the option `sinks` of `CheckpointWriter`: the writer then commits what `QueuedPostgresSaver`
+ * puts into the writer's queue. `ckpt worker` always has it. The tables are created when the first record for them arrives.
+ * @throws InvalidConfigError naming `options` or `schema`
+ */
+export function langGraphSink(options: LangGraphSinkOptions = {}): Sink {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidConfigError('options', 'must be an object, such as { schema }');
+  }
+  return new GraphSink(graphTableNames(options.schema));
+}
 
 /** Stores what `QueuedPostgresSaver` puts, in the tables of LangGraph's PostgresSaver. */
 export class GraphSink implements Sink {

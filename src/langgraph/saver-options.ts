@@ -30,9 +30,10 @@ export interface QueuedPostgresSaverOptions
   maxQueuedBytes?: number;
   /**
    * Also drain the queue in this process, for applications that want no separate worker: `true`, or how. `end` then waits up to
-   * 10 s for the commit of what was put here. Default: false.
+   * 10 s for the commit of what was put here. It writes LangGraph's tables alone; where a `QueuedCheckpointStore` uses the same queue,
+   * start one `CheckpointWriter` with `sinks: [langGraphSink()]` for both. Default: false.
    */
-  writer?: boolean | EmbeddedWriterOptions;
+  writer?: boolean | Omit<EmbeddedWriterOptions, 'checkpoints' | 'sinks'>;
 }
 
 export interface SaverSettings extends QueuedSettings {
@@ -59,6 +60,14 @@ export function saverSettings(options: QueuedPostgresSaverOptions): SaverSetting
   }
   if (!(typeof readTimeoutMs === 'number' && readTimeoutMs >= 0)) {
     throw new InvalidConfigError('readTimeoutMs', 'must be a number of at least 0');
+  }
+  const given: EmbeddedWriterOptions = typeof options.writer === 'object' ? (options.writer ?? {}) : {};
+  for (const name of ['checkpoints', 'sinks'] as const) {
+    if (given[name] === undefined) continue;
+    throw new InvalidConfigError(
+      `writer.${name}`,
+      "must not be given: this writer writes LangGraph's tables alone; for others use a CheckpointWriter with langGraphSink()",
+    );
   }
   return { ...queuedSettings(options), consistency, readTimeoutMs };
 }

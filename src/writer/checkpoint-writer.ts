@@ -4,7 +4,7 @@ import type { ChunkJob } from '../chunk.js';
 import { DatabaseError, InvalidConfigError } from '../errors.js';
 import { type Logger, silentLogger } from '../logger.js';
 import { Database, type PoolUse } from '../postgres/database.js';
-import { type TableNames, tableNames } from '../postgres/identifiers.js';
+import { tableNames } from '../postgres/identifiers.js';
 import { AbandonableWorker } from '../redis/abandonable-worker.js';
 import { RedisClock } from '../redis/clock.js';
 import { RedisConnection, redisErrorText, throttledErrorLog } from '../redis/connection.js';
@@ -16,7 +16,6 @@ import { retentionSettings } from '../retention/retention-options.js';
 import { RetentionSchedule } from '../retention/retention-schedule.js';
 import { BatchCommitter, type BatchEvent, type WriterStats } from './batch-committer.js';
 import { Batcher } from './batcher.js';
-import { CheckpointSink } from './checkpoint-sink.js';
 import { writerChores } from './chores.js';
 import { ChunkProcessor } from './chunk-processor.js';
 import { type Chunk, ChunkReader } from './chunk-reader.js';
@@ -28,6 +27,7 @@ import { Quarantine } from './quarantine.js';
 import type { Sink } from './sink.js';
 import type { WriterEvents, WriterState } from './writer-events.js';
 import { type CheckpointWriterOptions, type WriterSettings, writerSettings } from './writer-options.js';
+import { writerSinks } from './writer-sinks.js';
 
 // Two kills of its worker would otherwise fail a job: that a worker died says nothing of the job.
 const MAX_STALLED_COUNT = 1_000_000_000;
@@ -81,7 +81,7 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
     this.#telemetry = options.telemetry;
     this.#keys = queueKeys(options);
     const names = tableNames(options);
-    this.#sinks = new Map(sinksOf(options, names).map((sink) => [sink.name, sink]));
+    this.#sinks = writerSinks(options, names);
     const { concurrency, maxConcurrentBatches, maxBatchRecords, maxBatchBytes, lingerMs, tombstoneDays } =
       this.#settings;
     this.#database = new Database(options.postgres, { logger: this.#logger, max: maxConcurrentBatches + 1 });
@@ -289,12 +289,4 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
       this.#logger.error({}, 'a listener threw');
     }
   }
-}
-
-function sinksOf(options: CheckpointWriterOptions, names: TableNames): Sink[] {
-  const { checkpoints = true, sinks = [] } = options;
-  if (!Array.isArray(sinks)) throw new InvalidConfigError('sinks', 'must be an array');
-  const all = checkpoints ? [new CheckpointSink(names), ...sinks] : sinks;
-  if (all.length === 0) throw new InvalidConfigError('sinks', 'must name one, without the checkpoint table');
-  return all;
 }

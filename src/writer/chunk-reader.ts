@@ -51,7 +51,7 @@ export class ChunkReader {
     const { sink: name, target } = job.data ?? {};
     if (typeof name !== 'string') throw new InvalidChunkError('the job names no sink');
     const sink = this.sinks.get(name);
-    if (!sink) throw new MisroutedChunkError(`no sink ${named(name)} in this worker`);
+    if (!sink) throw new MisroutedChunkError(`this worker has no sink ${named(name)}: see its option sinks`);
     if (sink.target !== target) {
       throw new MisroutedChunkError(`it is for table ${named(target)}, this worker writes ${sink.target}`);
     }

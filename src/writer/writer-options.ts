@@ -29,9 +29,12 @@ export interface CheckpointWriterOptions extends PipelineOptions {
    * made, and one that other replicas have made is left to them.
    */
   retention?: RetentionOptions | false;
-  /** Further sinks that this worker serves beside the checkpoint table. */
+  /**
+   * Further sinks that this worker serves beside the checkpoint table: `langGraphSink()` of `checkpoint-queue/langgraph` for what a
+   * `QueuedPostgresSaver` puts. Default: none.
+   */
   sinks?: Sink[];
-  /** Whether it serves the checkpoint table; without it, only `sinks`. Default: true. */
+  /** Whether it serves the checkpoint table; otherwise only `sinks`, and `retention` may only remove dead letters. Default: true. */
   checkpoints?: boolean;
 }
 

@@ -1,12 +1,11 @@
 import { onTestFinished } from 'vitest';
 import { CheckpointWriter, type CheckpointWriterOptions } from '../../src/index.js';
-import { GraphSink } from '../../src/langgraph/graph-sink.js';
-import { graphTableNames } from '../../src/postgres/graph-tables.js';
+import { langGraphSink } from '../../src/langgraph/index.js';
 import type { Place } from '../store/place.js';
 
 /** Options of a writer of the graph tables of the place, and of no others. */
 export function graphWriterOptions({ redis, postgres, schema, queue }: Place): CheckpointWriterOptions {
-  return { redis, postgres, queue, checkpoints: false, sinks: [new GraphSink(graphTableNames(schema))] };
+  return { redis, postgres, queue, checkpoints: false, sinks: [langGraphSink({ schema })] };
 }
 
 /** A running writer of the graph tables that is closed with the test. */
