@@ -2,10 +2,12 @@ import pg from 'pg';
 import { CheckpointQueueError, ClosedError, DatabaseError, InvalidConfigError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { parseDsn } from './dsn.js';
+import { EncodingGuard } from './encoding.js';
+import { type PgClient, queryRows, type TextRow } from './rows.js';
 import { conditionOf, sqlStateOf } from './sqlstate.js';
 
-/** What is used of a `pg` client. */
-export type PgClient = Pick<pg.PoolClient, 'query' | 'release' | 'on' | 'off'>;
+export { type PgClient, queryRows, type TextRow };
+
 /** What is used of a `pg` pool. */
 export interface PgPool {
   connect(): Promise<PgClient>;
@@ -43,12 +45,9 @@ export interface DatabaseOptions {
   connectTimeoutMs?: number | undefined;
   /** The option to name in errors. Default `postgres`. */
   field?: string | undefined;
+  /** Uses a database that is not in UTF-8, too, instead of refusing it: only to look at it. Default false. */
+  anyEncoding?: boolean | undefined;
 }
-
-/** A result row with every column as PostgreSQL printed it: independent of the application's type parsers. */
-export type TextRow = Record<string, string | null>;
-
-const AS_TEXT = { getTypeParser: () => (value: string) => value };
 
 /**
  * Lends connections by callback; nothing else takes or releases one. Errors of PostgreSQL carry the failing row in their
@@ -58,6 +57,7 @@ export class Database {
   readonly #pool: PgPool;
   readonly #owned: boolean;
   readonly #lent = new Set<Promise<unknown>>();
+  readonly #encoding: EncodingGuard | undefined;
   #closing: Promise<void> | undefined;
 
   /** @throws InvalidConfigError naming `field` */
@@ -65,6 +65,7 @@ export class Database {
     this.#owned = !isPool(postgres, options.field);
     this.#pool = isPool(postgres, options.field) ? postgres : openPool(postgres, options);
     this.#pool.on?.('connect', surviveLoss);
+    if (!options.anyEncoding) this.#encoding = new EncodingGuard(options.field ?? 'postgres');
   }
 
   /** Undefined for a pool that is not `pg`'s and does not tell. */
@@ -76,14 +77,16 @@ export class Database {
 
   /**
    * Lends a connection. A client whose callback threw is closed if it is broken, else returned.
-   * @throws ClosedError; DatabaseError where the callback takes longer than `timeoutMs`: the connection is closed then
+   * @throws ClosedError; InvalidConfigError where the database is not in UTF-8; DatabaseError where the callback takes longer than
+   *   `timeoutMs`: the connection is closed then
    */
   async withClient<T>(
     use: (client: PgClient) => Promise<T>,
     { timeoutMs }: Pick<TransactionOptions, 'timeoutMs'> = {},
   ): Promise<T> {
     if (this.#closing) throw new ClosedError('store');
-    const lent = this.#lend(timeoutMs === undefined ? use : (client) => within(timeoutMs, use(client)));
+    const work = this.#encoding?.before(use) ?? use;
+    const lent = this.#lend(timeoutMs === undefined ? work : (client) => within(timeoutMs, work(client)));
     this.#lent.add(lent);
     try {
       return await lent;
@@ -185,11 +188,6 @@ function openPool(
     logger?.warn({ sqlState: sqlStateOf(error) }, 'idle PostgreSQL connection lost'),
   );
   return pool;
-}
-
-export async function queryRows(client: PgClient, text: string, values: unknown[] = []): Promise<TextRow[]> {
-  const result = await client.query<TextRow>({ text, values, types: AS_TEXT });
-  return result.rows;
 }
 
 async function transact<T>(

@@ -40,6 +40,8 @@ export class ReadReplica {
       field: 'readPostgres',
       logger,
       connectTimeoutMs: ANSWER_TIMEOUT_MS,
+      // Nothing is stored there, and the primary is asked.
+      anyEncoding: true,
     });
     this.#logger = logger;
   }

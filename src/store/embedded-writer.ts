@@ -21,7 +21,7 @@ export class EmbeddedWriter {
     });
   }
 
-  /** @throws SchemaMismatchError if it could not start: nothing that is saved here would ever be committed */
+  /** @throws SchemaMismatchError or InvalidConfigError if it could not start: nothing that is saved here would ever be committed */
   assertStarted(): void {
     if (this.#failure) throw this.#failure;
   }

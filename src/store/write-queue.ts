@@ -120,7 +120,7 @@ export class WriteQueue {
     if (errors.length > 0) throw new AggregateError(errors, `${errors.length} saves were refused`);
   }
 
-  /** @throws ClosedError; SchemaMismatchError where the embedded writer could not start: nothing would ever be committed */
+  /** @throws ClosedError; SchemaMismatchError or InvalidConfigError where the embedded writer could not start: nothing would ever be committed */
   assertOpen(): void {
     if (this.#closing) throw new ClosedError('store');
     this.#embedded?.assertStarted();

@@ -75,9 +75,14 @@ export class BatchCommitter {
     return { ...this.#stats };
   }
 
-  /** Creates the tables that are needed from the start, or brings them up to date. @throws SchemaMismatchError, DatabaseError */
-  migrate(): Promise<void> {
-    return this.#migrate(this.#options.sinks.filter(({ createdOnDemand }) => !createdOnDemand));
+  /**
+   * Creates the tables that are needed from the start, or brings them up to date.
+   * @throws InvalidConfigError where the database is not in UTF-8; SchemaMismatchError, DatabaseError
+   */
+  async migrate(): Promise<void> {
+    // Connects even where no table is needed yet, so that a database that cannot be used is refused at the start.
+    await this.#options.database.withClient(async () => {});
+    await this.#migrate(this.#options.sinks.filter(({ createdOnDemand }) => !createdOnDemand));
   }
 
   async #migrate(sinks: Iterable<Sink>): Promise<void> {

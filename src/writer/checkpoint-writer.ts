@@ -168,7 +168,7 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
   /**
    * Brings the tables up to date and begins to take chunks. If PostgreSQL cannot be reached it begins all the same and
    * holds what it takes until it can.
-   * @throws SchemaMismatchError if the table is not ours
+   * @throws SchemaMismatchError if the table is not ours; InvalidConfigError naming `postgres` if the database is not in UTF-8
    */
   async start(): Promise<void> {
     if (this.#worker || this.#closing) throw new InvalidConfigError('start', 'may be called once');

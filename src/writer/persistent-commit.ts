@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { DatabaseError } from '../errors.js';
+import { CheckpointQueueError, DatabaseError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { classifyFailure, type FailureClass } from '../postgres/sqlstate.js';
 import type { Failure } from './circuit-breaker.js';
@@ -128,6 +128,7 @@ function logSchemaFailure(logger: Logger, error: unknown): void {
 /** Nothing of a record may reach a log (promise P8): our own errors are free of data, of others only the name is told. */
 function describe(error: unknown): { code?: string; sqlState?: string; reason: string } {
   if (error instanceof DatabaseError) return { sqlState: error.sqlState, reason: error.message };
+  if (error instanceof CheckpointQueueError) return { code: error.code, reason: error.message };
   const { code, name } = error as { code?: string; name?: string };
   return { code, reason: name ?? 'unknown error' };
 }
