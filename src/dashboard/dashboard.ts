@@ -46,8 +46,8 @@ export class Dashboard {
   readonly letters: DeadLetters;
   readonly replays: ReplayTasks;
   readonly executions: ExecutionReader;
-  /** PostgreSQL's estimate of the rows; null while it cannot be reached. Never rejects. */
-  readonly estimatedRows: () => Promise<number | null>;
+  /** PostgreSQL's estimate of the rows, undefined while it has none; null while it cannot be reached. Never rejects. */
+  readonly estimatedRows: () => Promise<number | undefined | null>;
   readonly #pool: pg.Pool;
   readonly #database: Database;
   readonly #watcher: CommitWatcher;

@@ -33,6 +33,7 @@ export interface Overview {
   signedIn: boolean;
   redis: 'up' | 'down';
   postgres: 'up' | 'down';
+  /** PostgreSQL's estimate; null while it is down or has none yet. */
   rows: number | null;
   now: Sample | null;
   samples: Sample[];

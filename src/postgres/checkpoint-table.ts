@@ -1,6 +1,7 @@
 import { MIN_TIMESTAMP, type SerializedCheckpoint } from '../checkpoint.js';
 import type { TextRow } from './database.js';
 import type { TableNames } from './identifiers.js';
+import { rowEstimateSql } from './row-estimate.js';
 import { SAFEGUARDS } from './safeguards.js';
 import { CLOCK, type TombstoneSql, tombstoneSql, UNSEEN } from './tombstones.js';
 
@@ -30,7 +31,7 @@ export interface CheckpointTableSql extends Omit<TombstoneSql, 'lockBatch'> {
   readonly latest: string;
   /** $1 ids, $2 execution ids: what became of queued records. Returns id, version and sequence of the stored row, and the fence and the time in µs of the latest delete, in the order given. */
   readonly fates: string;
-  /** PostgreSQL's own estimate. */
+  /** Returns PostgreSQL's own estimate, or null where it has none; no row where the table is missing. */
   readonly estimateRows: string;
   list(options: { before?: 'time' | 'id'; after?: 'time' | 'id' }): string;
 }
@@ -226,7 +227,7 @@ export function checkpointTableSql(
           ${highest('(extract(epoch FROM d.created_at) * 1000000)::bigint', 'r.id', 'r.execution_id')} AS deleted_at
         FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS r (id, execution_id, position)
         LEFT JOIN ${table} t ON t.id = r.id ORDER BY r.position`,
-    estimateRows: `SELECT greatest(reltuples, 0)::bigint AS rows FROM pg_class WHERE oid = to_regclass('${table}')`,
+    estimateRows: rowEstimateSql(table),
     list: ({ before, after }) => {
       const anchor = (parameter: string) => `(
         SELECT ${POSITION} FROM ${table} WHERE id = ${parameter} AND execution_id = $1)`;

@@ -248,11 +248,12 @@ export class CheckpointTable {
     return outcomes.map((outcome) => outcome === 'deleted');
   }
 
-  /** PostgreSQL's own estimate, so that asking costs nothing on a large table. */
-  async estimatedRows(): Promise<number> {
+  /** PostgreSQL's own estimate, so that asking costs nothing on a large table; undefined while it has no statistics of the table. */
+  async estimatedRows(): Promise<number | undefined> {
     const { estimateRows } = await this.#sql();
     const [row] = await this.database.query(estimateRows);
-    return Number(row?.rows ?? 0);
+    if (!row) return 0;
+    return row.rows == null ? undefined : Number(row.rows);
   }
 
   async #read<T>(

@@ -14,11 +14,14 @@ import { type CommandContext, type CommonOptions, runCommand, writeLine } from '
 import { wholeNumber } from '../stores.js';
 
 interface Stats extends QueueStats {
-  /** PostgreSQL's estimate; null while it cannot be reached. */
+  /** PostgreSQL's estimate; null where it has none. */
   rows: number | null;
+  /** Why there is no estimate; null where there is one. */
+  rowsUnknown: 'not reached' | 'not analysed' | null;
   at: string;
 }
 
+const ROWS_UNKNOWN = { 'not reached': 'PostgreSQL cannot be reached', 'not analysed': '(not analysed yet)' };
 const DEFAULT_WATCH_SECONDS = '2';
 
 export function registerStats(program: Command): void {
@@ -50,16 +53,17 @@ function openStats({ config, closing }: CommandContext): () => Promise<Stats> {
   return async () => ({
     at: new Date().toISOString(),
     ...(await readQueueStats(connection, keys)),
-    rows: await rowsOf(table),
+    ...(await rowsOf(table)),
   });
 }
 
-async function rowsOf(table: CheckpointTable): Promise<number | null> {
+async function rowsOf(table: CheckpointTable): Promise<Pick<Stats, 'rows' | 'rowsUnknown'>> {
   try {
-    return await table.estimatedRows();
+    const rows = await table.estimatedRows();
+    return rows === undefined ? { rows: null, rowsUnknown: 'not analysed' } : { rows, rowsUnknown: null };
   } catch (error) {
     // The queue is what matters most while PostgreSQL is away.
-    if (error instanceof DatabaseError) return null;
+    if (error instanceof DatabaseError) return { rows: null, rowsUnknown: 'not reached' };
     throw error;
   }
 }
@@ -92,7 +96,7 @@ function workersText(workers: readonly WorkerReport[]): string {
 }
 
 function statsText(
-  { waiting, active, delayed, failed, deadLetters, oldestAgeMs, counters, workers, rows }: Stats,
+  { waiting, active, delayed, failed, deadLetters, oldestAgeMs, counters, workers, rows, rowsUnknown }: Stats,
   perSecond?: number,
 ): string {
   const { committed, superseded, deleted, batches } = counters;
@@ -115,7 +119,7 @@ function statsText(
           : `${batches}  (mean ${Math.round((committed + superseded + deleted) / batches)} records)`,
       ],
       ['workers', workersText(workers)],
-      ['rows, about', rows === null ? 'PostgreSQL cannot be reached' : String(rows)],
+      ['rows, about', rowsUnknown === null ? String(rows) : ROWS_UNKNOWN[rowsUnknown]],
     ],
   ).trimStart();
 }

@@ -56,9 +56,14 @@ const TILES = [
   { label: 'Workers', read: readWorkers },
   {
     label: 'Rows stored',
-    read: ({ rows, now }) => ({
+    read: ({ rows, postgres, now }) => ({
       value: rows === null ? UNKNOWN : `≈ ${formatNumber(rows)}`,
-      more: now ? `${formatNumber(now.superseded)} superseded, ${formatNumber(now.deleted)} deleted` : '',
+      more:
+        rows === null && postgres === 'up'
+          ? 'not analysed yet'
+          : now
+            ? `${formatNumber(now.superseded)} superseded, ${formatNumber(now.deleted)} deleted`
+            : '',
     }),
   },
 ];

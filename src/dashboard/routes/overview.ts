@@ -18,7 +18,7 @@ export function overviewRoutes(api: FastifyInstance, dashboard: Dashboard, door:
       signedIn: door.identityOf(request) === 'session',
       redis: sampled.redis,
       postgres: rows === null ? 'down' : 'up',
-      rows,
+      rows: rows ?? null,
       now: sampled.now,
       samples: sampled.samples.filter(({ at }) => at > since),
       workers: sampled.workers,
