@@ -1,7 +1,11 @@
 import { comparePositions, type DeadLetterPosition, deadLetterIdOf, parseDeadLetterId } from '../chunk.js';
 import type { RedisConnection } from '../redis/connection.js';
 import type { DeadLetterRecord } from '../redis/dead-letter-job.js';
-import { deadLetterIdsOfExecution, readDeadLetters } from '../redis/dead-letter-queue.js';
+import {
+  deadLetterIdsOfExecution,
+  deadLettersBySequence,
+  readDeadLetters,
+} from '../redis/dead-letter-queue.js';
 import { deadLetterKeys, type QueueKeys } from '../redis/queue-keys.js';
 import { askWithin } from '../redis/retry.js';
 import { type DeadLetterFilter, isEmpty, matcherOf } from './dead-letter-filter.js';
@@ -37,12 +41,30 @@ export class DeadLetterReader {
     }
   }
 
+  /** @see resolve */
   async get(deadLetterId: string): Promise<DeadLetterRecord | undefined> {
-    if (!parseDeadLetterId(deadLetterId)) return undefined;
-    const [letter] = await this.#ask(() =>
-      readDeadLetters(this.connection.client, this.keys, [deadLetterId]),
-    );
-    return letter;
+    return (await this.resolve([deadLetterId])).get(deadLetterId);
+  }
+
+  /**
+   * The dead letters that ids name, by these ids. Each replay that is refused again gives the dead letter another id; the ids that it
+   * had before go on naming it.
+   */
+  async resolve(deadLetterIds: readonly string[]): Promise<Map<string, DeadLetterRecord>> {
+    const ids = deadLetterIds.filter(parseDeadLetterId);
+    const named = await this.#ask(() => readDeadLetters(this.connection.client, this.keys, ids));
+    const found = new Map(named.map((letter) => [letter.deadLetterId, letter]));
+    const former = parsed(ids.filter((id) => !found.has(id)));
+    if (former.length === 0) return found;
+    const ranges = former.map(({ sequence }) => ({ first: sequence, last: sequence }));
+    const later = await this.#ask(() => deadLettersBySequence(this.connection.client, this.keys, ranges));
+    for (const position of former) {
+      const [newest] = later
+        .filter(({ job }) => job.sequence === position.sequence && job.replays > position.replays)
+        .sort((a, b) => b.job.replays - a.job.replays);
+      if (newest) found.set(idOf(position), newest);
+    }
+    return found;
   }
 
   /** The chunk of its one record; null where it is gone. */
@@ -56,12 +78,6 @@ export class DeadLetterReader {
     let count = 0;
     for await (const _ of this.letters(filter)) count++;
     return count;
-  }
-
-  /** Those of the ids that are there. */
-  async existing(deadLetterIds: readonly string[]): Promise<Set<string>> {
-    const letters = await this.#ask(() => readDeadLetters(this.connection.client, this.keys, deadLetterIds));
-    return new Set(letters.map(({ deadLetterId }) => deadLetterId));
   }
 
   async *#pages(

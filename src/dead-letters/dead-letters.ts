@@ -41,6 +41,7 @@ import {
 } from './replay-options.js';
 import { ReplayOutcomes } from './replay-outcomes.js';
 import { Replayer } from './replayer.js';
+import { countSelected, selectedLetters } from './selected-letters.js';
 
 const TIMEOUT_MS = 10_000;
 /** Dead letters in memory that are about to be purged. */
@@ -99,7 +100,8 @@ export class DeadLetters {
   }
 
   /**
-   * Undefined if there is none of this id.
+   * Undefined if there is none of this id. Here as in `replay`, `edit` and `purge`, an id goes on naming its dead letter after a replay
+   * that was refused again has given it another one.
    * @param options.payload with the record itself, state and metadata included. Default false
    * @throws InvalidChunkError if the payload is lost or not readable
    */
@@ -108,12 +110,18 @@ export class DeadLetters {
     { payload = false }: { payload?: boolean } = {},
   ): Promise<DeadLetter | undefined> {
     this.#assertOpen();
-    const letter = await this.#reader.get(deadLetterId);
-    if (!letter || !payload) return letter && deadLetterOf(letter);
-    const chunk = await this.#reader.payload(deadLetterId);
-    if (chunk) return deadLetterOf(letter, chunk);
-    if (!(await this.#reader.get(deadLetterId))) return undefined; // removed in between
-    throw new InvalidChunkError('its payload is gone from Redis');
+    let letter = await this.#reader.get(deadLetterId);
+    while (letter && payload) {
+      const chunk = await this.#reader.payload(letter.deadLetterId);
+      if (chunk) return deadLetterOf(letter, chunk);
+      const before = letter;
+      letter = await this.#reader.get(deadLetterId);
+      // Otherwise it was removed or replayed in between.
+      if (letter?.deadLetterId === before.deadLetterId) {
+        throw new InvalidChunkError('its payload is gone from Redis');
+      }
+    }
+    return letter && deadLetterOf(letter);
   }
 
   /** @throws InvalidFilterError naming the field */
@@ -138,10 +146,10 @@ export class DeadLetters {
     checkSelection(options, REPLAY_OPTIONS);
     checkReplayOptions(options);
     const { ids, filter, dryRun = false, ratePerSecond, onProgress, signal } = options;
-    if (dryRun) return { ...NOTHING_REPLAYED, replayed: await this.#countSelected(options) };
+    if (dryRun) return { ...NOTHING_REPLAYED, replayed: await countSelected(this.#reader, options) };
     const total = onProgress ? (ids?.length ?? (await this.#reader.count(filter ?? {}))) : 0;
     const { replayed, skipped } = await replayMany({
-      letters: this.#selected(options),
+      letters: selectedLetters(this.#reader, options),
       replayOne: (job) => this.#replayer.replay(job, { signal }),
       ratePerSecond,
       signal,
@@ -189,7 +197,7 @@ export class DeadLetters {
 
   async #purge(options: DeadLetterSelection & PurgeOptions): Promise<number> {
     checkSelection(options, ['dryRun']);
-    if (options.dryRun) return this.#countSelected(options);
+    if (options.dryRun) return countSelected(this.#reader, options);
     let removed = 0;
     let page: DeadLetterRecord[] = [];
     const removePage = async () => {
@@ -197,7 +205,7 @@ export class DeadLetters {
       page = [];
       removed += await askWithin(TIMEOUT_MS, () => this.#queue.remove(letters), 'purging dead letters');
     };
-    for await (const letter of this.#selected(options)) {
+    for await (const letter of selectedLetters(this.#reader, options)) {
       this.#assertOpen();
       if (letter) page.push(letter);
       if (page.length === PURGE_PAGE) await removePage();
@@ -250,17 +258,6 @@ export class DeadLetters {
     });
     this.#connection.close();
     await this.#database?.close();
-  }
-
-  /** The dead letters meant; undefined for an id that is not there. */
-  async *#selected({ ids, filter }: DeadLetterSelection): AsyncGenerator<DeadLetterRecord | undefined> {
-    if (!ids) return yield* this.#reader.letters(filter ?? {});
-    for (const id of new Set(ids)) yield await this.#reader.get(id);
-  }
-
-  async #countSelected(selection: DeadLetterSelection): Promise<number> {
-    if (!selection.ids) return this.#reader.count(selection.filter ?? {});
-    return (await this.#reader.existing([...new Set(selection.ids)])).size;
   }
 
   async #result(

@@ -55,9 +55,9 @@ export class ReplayOutcomes {
       const end = ends.get(jobIdOf(job));
       return end === undefined ? ['pending'] : end === 'failed' ? ['unknown'] : [];
     });
-    const deadAgain = await this.letters.existing(done.map(nextLetterOf));
+    const deadAgain = await this.letters.resolve(done.map(nextLetterOf));
     const others = done.filter((job) => !deadAgain.has(nextLetterOf(job)));
-    outcomes.push(...Array.from(deadAgain, () => 'deadAgain' as const));
+    outcomes.push(...Array.from({ length: deadAgain.size }, () => 'deadAgain' as const));
     const askable = others.filter(
       ({ sink, target }) => sink === CHECKPOINT_SINK && target === this.postgres?.target,
     );

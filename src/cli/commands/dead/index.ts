@@ -11,7 +11,7 @@ import { registerDeadShow } from './show.js';
 const HELP = `
 A dead letter is a save that PostgreSQL refuses for good, kept with the reason. Remove the reason, then replay; or edit what
 is refused; or purge it. A replayed save keeps its place in the order of all saves: what is newer stays, and what was deleted
-since stays deleted.
+since stays deleted. One that is refused again gets another id; the ids it had before go on naming it.
 
 Examples:
   ckpt dead list --sqlstate 23514              what a CHECK constraint refuses
