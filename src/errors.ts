@@ -99,6 +99,21 @@ export class QueueUnavailableError extends CheckpointQueueError {
   }
 }
 
+/**
+ * A sequence is no whole number, or more than a day ahead of Redis' clock: a key, row or file was damaged, or the clock was set back.
+ * Nothing was numbered, queued or deleted. `ckpt doctor` finds what is damaged, `ckpt repair` mends it.
+ */
+export class SequenceOutOfRangeError extends QueueUnavailableError {
+  override readonly code = 'SEQUENCE_OUT_OF_RANGE';
+
+  /** @param what which number */
+  constructor(what: string) {
+    super(`${what} is damaged, or more than a day ahead of Redis' clock: run ckpt doctor, then ckpt repair`, {
+      refused: true,
+    });
+  }
+}
+
 /** PostgreSQL refused or could not do what was asked. `sqlState` is its code, where it gave one. */
 export class DatabaseError extends CheckpointQueueError {
   constructor(

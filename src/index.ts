@@ -35,6 +35,7 @@ export {
   QueueUnavailableError,
   SaveLostError,
   SchemaMismatchError,
+  SequenceOutOfRangeError,
   StateMismatchError,
   VersionConflictError,
   WriteRefusedError,

@@ -1,3 +1,4 @@
+import { InvalidDeadLetterError, SequenceOutOfRangeError } from '../errors.js';
 import { type ImportableLetter, letterOfLine } from './dead-letter-lines.js';
 import { Lanes } from './lanes.js';
 
@@ -30,8 +31,14 @@ export async function importLines(
       if (lanes.failed) break;
       if (typeof given === 'string' && given.trim() === '') continue;
       const letter = letterOfLine(given, line);
+      const number = line;
       await lanes.begin(async () => {
-        result[(await restore(letter)) ? 'imported' : 'existing']++;
+        try {
+          result[(await restore(letter)) ? 'imported' : 'existing']++;
+        } catch (error) {
+          if (!(error instanceof SequenceOutOfRangeError)) throw error;
+          throw new InvalidDeadLetterError(number, 'sequence', "is more than a day ahead of Redis' clock");
+        }
       });
     }
   } finally {

@@ -74,7 +74,10 @@ export class Replayer {
         // The reply to our own removal may be what was lost.
         if (prepared === 'gone') return replyLost ? 'replayed' : 'skipped';
         if (prepared === 'busy') return 'busy';
-        if (prepared === 'unreadable') return this.#unreadable(job);
+        if (prepared === 'unreadable') return this.#skip(job, 'its payload is lost');
+        if (prepared === 'out of range') {
+          return this.#skip(job, 'its sequence is damaged; ckpt repair numbers it anew');
+        }
         if (prepared === 'full') {
           limits.full ||= performance.now();
           if (!(await this.#roomMayCome(limits.full, signal))) return 'stopped';
@@ -130,9 +133,9 @@ export class Replayer {
     return !signal?.aborted;
   }
 
-  #unreadable({ sequence, replays }: DeadLetterJob): 'skipped' {
+  #skip({ sequence, replays }: DeadLetterJob, reason: string): 'skipped' {
     const deadLetterId = deadLetterIdOf(sequence, replays);
-    this.#options.logger.error({ deadLetterId }, 'a dead letter has lost its payload and cannot be replayed');
+    this.#options.logger.error({ deadLetterId, reason }, 'a dead letter cannot be replayed');
     return 'skipped';
   }
 

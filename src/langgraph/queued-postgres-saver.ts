@@ -185,7 +185,8 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
   async deleteThread(threadId: string): Promise<void> {
     this.#queue.assertOpen();
     const valid = validThreadId(threadId);
-    await Promise.allSettled(this.#encoding);
+    // What is written past Redis has no place in the order of the producer.
+    await Promise.allSettled(this.#writing);
     await this.#writes.remove(valid);
   }
 

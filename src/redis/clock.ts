@@ -22,11 +22,17 @@ export async function redisTimeUs(client: Redis | Cluster, { sequence }: QueueKe
 export class RedisClock {
   /** Redis' time when this process' monotonic clock stood at 0; microseconds. */
   #originUs = performance.timeOrigin * 1000;
+  #adjusted = false;
 
   constructor(
     private readonly client: Redis | Cluster,
     private readonly keys: QueueKeys,
   ) {}
+
+  /** Whether Redis was asked: until then, this machine's clock may be years off. */
+  get adjusted(): boolean {
+    return this.#adjusted;
+  }
 
   /** Microseconds since 1970. */
   nowUs(): number {
@@ -41,5 +47,6 @@ export class RedisClock {
     if (answered - asked > MAX_ROUND_TRIP_MS) return;
     const halfway = (asked + answered) / 2;
     this.#originUs = timeUs - halfway * 1000;
+    this.#adjusted = true;
   }
 }

@@ -4,7 +4,7 @@ import { deadLetterIdOf, replayJobIdOf } from '../chunk.js';
 import type { DeadLetterJob } from './dead-letter-job.js';
 import { deadLetterKeys, markOf, type QueueKeys } from './queue-keys.js';
 import { Script } from './script.js';
-import { sendAhead } from './sequence.js';
+import { SEQUENCE_FUNCTIONS, sendAhead } from './sequence.js';
 
 /**
  * Takes a dead letter away, with all that belongs to it, in one step: a removal by BullMQ and one of ours would be two, and
@@ -70,7 +70,7 @@ const REPLAY_FIELD = 'ckpt-replay';
  * sequence. Later, it is the dead letter that keeps the tombstones which the record may need; so nothing is done without it.
  * With a payload that arrived, that one replaces the dead letter's, unless a job has it already as it was.
  */
-const PREPARE = new Script(`
+const PREPARE = new Script(`${SEQUENCE_FUNCTIONS}
   local job_prefix, payload_prefix, dead_prefix, dead_payload_prefix = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
   local job, letter, sequence, mark, token = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
   local limit, arrived, data = tonumber(ARGV[10]), ARGV[11], ARGV[12]
@@ -79,6 +79,7 @@ const PREPARE = new Script(`
     return why
   end
   if redis.call('EXISTS', dead_prefix .. letter) == 0 then return refused('gone') end
+  if not in_range(tonumber(sequence), clock()) then return refused('out of range') end
   local queued = redis.call('EXISTS', job_prefix .. job) == 1
   if arrived ~= '' then
     if queued and redis.call('HGET', dead_prefix .. letter, '${REPLAY_FIELD}') ~= token then return refused('busy') end
@@ -186,10 +187,11 @@ export function newReplay(job: DeadLetterJob, payload?: Buffer): Replay {
 /**
  * - `gone`: there is no such dead letter any more.
  * - `unreadable`: it has lost its payload.
+ * - `out of range`: its sequence is damaged, or more than a day ahead of Redis' clock.
  * - `full`: so many jobs wait already.
  * - `busy`: a job has the record already, as it was; only with a new payload.
  */
-export type Prepared = 'prepared' | 'gone' | 'unreadable' | 'full' | 'busy';
+export type Prepared = 'prepared' | 'gone' | 'unreadable' | 'out of range' | 'full' | 'busy';
 
 /** @param keys of the queue. @param maxQueueDepth 0: no limit */
 export async function prepareReplay(

@@ -1,46 +1,108 @@
 import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
+import { SequenceOutOfRangeError } from '../errors.js';
 import type { QueueKeys } from './queue-keys.js';
 import { Script } from './script.js';
 
 /**
- * One clock for all producers: `max(last + 1, TIME in µs)`, and above what the caller has seen from another clock. After a wiped Redis, new numbers are still above the old ones
- * as long as its clock did not go back. Numbers stay exact in Lua and JavaScript until the year 2255.
+ * Sequences stay below this: every number up to here is exact in Lua and JavaScript, with room for 10^12 more above it. As µs since 1970,
+ * the year 2255.
  */
-const NEXT_SEQUENCE = `
-  local function next_sequence(key, count, above)
+const MAX_SEQUENCE = Number.MAX_SAFE_INTEGER - 1e12;
+/**
+ * A sequence may be ahead of Redis' clock by this much. Clocks differ by seconds, or by hours where a time zone is wrong; beyond a day
+ * the number comes from a damaged file, row or key. Handed out, it would make every later save of the same version look older once
+ * Redis is wiped.
+ */
+export const MAX_AHEAD_US = 24 * 3600 * 1e6;
+/** The highest sequence that is accepted at a time of Redis' clock; µs. */
+export function highestSequence(redisTimeUs: number): number {
+  return Math.min(MAX_SEQUENCE, Math.floor(redisTimeUs) + MAX_AHEAD_US);
+}
+
+/** Begins the error reply of a script that would have to accept or hand out another number. */
+const OUT_OF_RANGE = 'SEQUENCEOUTOFRANGE';
+
+/**
+ * `clock()`: Redis' time in µs. `in_range(sequence, now)`: whether it may be accepted. `next_sequence(key, count, above, now)`: the
+ * first of `count` new numbers, or nil and an error reply.
+ *
+ * One clock for all producers: `max(last + 1, TIME in µs)`, and above what the caller has seen from another clock, if that is in
+ * range. After a wiped Redis, new numbers are still above the old ones as long as its clock did not go back.
+ */
+export const SEQUENCE_FUNCTIONS = `
+  local function clock()
     local time = redis.call('TIME')
-    local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-    local first = math.max(tonumber(redis.call('GET', key) or '0') + 1, now, above + 1)
+    return tonumber(time[1]) * 1000000 + tonumber(time[2])
+  end
+  local function in_range(sequence, now)
+    -- NaN is in no range: every comparison with it is false.
+    return sequence ~= nil and sequence >= 0 and sequence % 1 == 0
+      and sequence <= now + ${MAX_AHEAD_US} and sequence <= ${MAX_SEQUENCE}
+  end
+  local function out_of_range(what)
+    return redis.error_reply('${OUT_OF_RANGE} ' .. what)
+  end
+  local function next_sequence(key, count, above, now)
+    local last = redis.pcall('GET', key)
+    last = type(last) == 'table' and 'of another type' or last or '0'
+    local first = math.max((tonumber(last) or 0) + 1, now)
+    if in_range(above, now) then first = math.max(first, above + 1) end
+    if not in_range(tonumber(last), now) or not in_range(first + count - 1, now) then
+      return nil, out_of_range('the last sequence in Redis')
+    end
     redis.call('SET', key, string.format('%.0f', first + count - 1))
     return first
   end`;
 
-const NEXT = new Script(`${NEXT_SEQUENCE}
-  return string.format('%.0f', next_sequence(KEYS[1], 1, tonumber(ARGV[1])))`);
+/** KEYS: sequence. ARGV: a sequence that the new one must be above. Returns the new one. */
+const NEXT = new Script(`${SEQUENCE_FUNCTIONS}
+  local sequence, refusal = next_sequence(KEYS[1], 1, tonumber(ARGV[1]), clock())
+  return refusal or string.format('%.0f', sequence)`);
 
-const RAISE = new Script(`
-  if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+/** KEYS: sequence. ARGV: the sequence to raise it to. */
+const RAISE = new Script(`${SEQUENCE_FUNCTIONS}
+  local now, wanted = clock(), tonumber(ARGV[1])
+  if not in_range(wanted, now) then return out_of_range('the sequence of a stored row') end
+  local last = redis.pcall('GET', KEYS[1])
+  last = type(last) == 'table' and -1 or tonumber(last or '0')
+  if not in_range(last, now) then return out_of_range('the last sequence in Redis') end
+  if last < wanted then redis.call('SET', KEYS[1], string.format('%.0f', wanted)) end
   return 1`);
 
 /**
  * Gives a chunk its sequence, its payload key and its pending marks, in one step, before its job is added. With a job
- * given (a second try, or a record with a sequence from before), it makes sure of the same for that one.
+ * given (a second try, or a record with a sequence from before), it makes sure of the same for that one. The payload of
+ * another job is never replaced: a Redis that lost its last second and whose clock went back may give a number twice.
  */
-const RESERVE = new Script(`${NEXT_SEQUENCE}
+const RESERVE = new Script(`${SEQUENCE_FUNCTIONS}
   local count, limit, arrived, payload_prefix = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[5], ARGV[6]
-  local job, first = ARGV[3], ARGV[4]
+  local job, first, now = ARGV[3], ARGV[4], clock()
+  local function refused(reply)
+    redis.call('UNLINK', arrived)
+    return reply
+  end
   if job == '' then
     local depth = redis.call('LLEN', KEYS[4])
     if limit > 0 and depth >= limit then
-      redis.call('UNLINK', arrived)
-      return -depth
+      return refused(-depth)
     end
-    first = string.format('%.0f', next_sequence(KEYS[1], count, tonumber(ARGV[7])))
+    local sequence, refusal = next_sequence(KEYS[1], count, tonumber(ARGV[7]), now)
+    if refusal then return refused(refusal) end
+    first = string.format('%.0f', sequence)
     job = 'w-' .. first
+  elseif not in_range(tonumber(first) + count - 1, now) then
+    return refused(out_of_range('the sequence of the record'))
   end
-  redis.call('RENAME', arrived, payload_prefix .. job)
-  redis.call('PERSIST', payload_prefix .. job)
+  local payload = payload_prefix .. job
+  if redis.call('EXISTS', payload) == 0 then
+    redis.call('RENAME', arrived, payload)
+    redis.call('PERSIST', payload)
+  elseif redis.call('GET', payload) == redis.call('GET', arrived) then
+    redis.call('UNLINK', arrived)
+  else
+    return refused('taken')
+  end
   redis.call('ZADD', KEYS[2], first, job)
   local marks = {}
   for i = 8, #ARGV do
@@ -68,14 +130,20 @@ const RELEASE = new Script(`
   end
   return jobs`);
 
-/** A sequence for one operation that does not pass through the queue: a delete's fence, an oversize checkpoint. */
+/**
+ * A sequence for one operation that does not pass through the queue: a delete, an oversize checkpoint.
+ * @throws SequenceOutOfRangeError where the last sequence in Redis is damaged
+ */
 export async function nextSequence(client: Redis | Cluster, keys: QueueKeys, above = 0): Promise<number> {
-  return Number(await NEXT.run(client, [keys.sequence], [above]));
+  return Number(await typed(NEXT.run(client, [keys.sequence], [above])));
 }
 
-/** Makes all later sequences higher than this one, which came from another clock. */
+/**
+ * Makes all later sequences higher than this one, which came from another clock.
+ * @throws SequenceOutOfRangeError, and nothing is raised, where it is more than a day ahead of Redis' clock
+ */
 export async function raiseSequence(client: Redis | Cluster, keys: QueueKeys, above: number): Promise<void> {
-  await RAISE.run(client, [keys.sequence], [String(above)]);
+  await typed(RAISE.run(client, [keys.sequence], [String(above)]));
 }
 
 export interface Reservation {
@@ -88,7 +156,11 @@ export interface Reservation {
   readonly maxQueueDepth: number;
 }
 
-export type Reserved = { kind: 'reserved'; firstSequence: number } | { kind: 'full'; depth: number };
+/** `taken`: another job has a payload under the job's id. */
+export type Reserved =
+  | { kind: 'reserved'; firstSequence: number }
+  | { kind: 'full'; depth: number }
+  | { kind: 'taken' };
 
 /** A payload that was sent ahead and never taken, because its producer died in between, goes by itself. */
 const ARRIVED_TTL_SECONDS = 600;
@@ -96,6 +168,7 @@ const ARRIVED_TTL_SECONDS = 600;
 /**
  * The payload goes ahead as a plain SET on the same connection, whose value Redis takes over as it was received; through the
  * script it would be copied twice more (28 instead of 36 µs of Redis' CPU for a state of 8 KB).
+ * @throws SequenceOutOfRangeError where the last sequence in Redis, or that of the job, is damaged
  */
 export async function reserve(
   client: Redis | Cluster,
@@ -106,21 +179,24 @@ export async function reserve(
   const { key: arrived, sent } = sendAhead(client, keys, payload);
   const [, reply] = await Promise.all([
     sent,
-    RESERVE.run(
-      client,
-      [keys.sequence, keys.chunks, keys.marks, keys.waiting],
-      [
-        records,
-        maxQueueDepth,
-        job?.jobId ?? '',
-        job?.firstSequence ?? '',
-        arrived,
-        keys.payloadPrefix,
-        above,
-        ...executions,
-      ],
+    typed(
+      RESERVE.run(
+        client,
+        [keys.sequence, keys.chunks, keys.marks, keys.waiting],
+        [
+          records,
+          maxQueueDepth,
+          job?.jobId ?? '',
+          job?.firstSequence ?? '',
+          arrived,
+          keys.payloadPrefix,
+          above,
+          ...executions,
+        ],
+      ),
     ),
   ]);
+  if (reply === 'taken') return { kind: 'taken' };
   const value = Number(reply);
   return value < 0 ? { kind: 'full', depth: -value } : { kind: 'reserved', firstSequence: value };
 }
@@ -152,5 +228,15 @@ export async function release(
       [keys.chunks, keys.marks],
       [keys.payloadPrefix, keys.jobPrefix, jobs.length, ...jobs, ...marks.slice(from, from + MARKS_A_CALL)],
     );
+  }
+}
+
+async function typed(reply: Promise<unknown>): Promise<unknown> {
+  try {
+    return await reply;
+  } catch (error) {
+    const { message } = error as Error;
+    if (!message.startsWith(OUT_OF_RANGE)) throw error;
+    throw new SequenceOutOfRangeError(message.slice(OUT_OF_RANGE.length + 1));
   }
 }

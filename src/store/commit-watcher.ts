@@ -134,7 +134,8 @@ export class CommitWatcher {
     if (timeoutMs === Number.POSITIVE_INFINITY) return undefined;
     return setTimeout(() => {
       const pending = watches.filter(({ awaited }) => this.#awaited.has(awaited)).length;
-      for (const { awaited } of watches) awaited.reject(new PendingWritesTimeoutError(pending, timeoutMs));
+      for (const { awaited } of watches)
+        awaited.reject(new PendingWritesTimeoutError(pending, Math.round(timeoutMs)));
     }, timerMs(timeoutMs));
   }
 

@@ -48,9 +48,11 @@ export class QueuedCheckpointStore implements CheckpointStore {
   readonly #replica: ReadReplica | undefined;
   readonly #queue: WriteQueue;
   readonly #table: CheckpointTable;
-  readonly #direct: DirectWrites;
+  readonly #directWrites: DirectWrites;
   readonly #outcomes: OutcomeReader;
   readonly #pruning: Pruning;
+  /** Saves under way that may go past the queue, where the producer's order does not reach. */
+  readonly #direct = new Set<Promise<unknown>>();
 
   /** @throws InvalidConfigError naming the option */
   constructor(options: QueuedCheckpointStoreOptions) {
@@ -79,7 +81,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
     this.#outcomes = new OutcomeReader(this.#table, this.#queue.deadLetters);
     const pending = pendingFloors(this.#queue.connection.client, queueKeys(options));
     this.#pruning = new Pruning(this.#database, names, pending);
-    this.#direct = new DirectWrites({
+    this.#directWrites = new DirectWrites({
       producer: this.#queue.producer,
       database: this.#database,
       table: this.#table,
@@ -104,7 +106,9 @@ export class QueuedCheckpointStore implements CheckpointStore {
     const { expectedVersion } = options;
     const receipt = await (expectedVersion === undefined
       ? this.#save(serializeCheckpoint(checkpoint))
-      : this.#direct.compareAndSave(serializeSuccessor(checkpoint, expectedVersion), expectedVersion));
+      : this.#tracked(
+          this.#directWrites.compareAndSave(serializeSuccessor(checkpoint, expectedVersion), expectedVersion),
+        ));
     if (options.ack === 'committed') await receipt.committed();
     return receipt;
   }
@@ -195,14 +199,25 @@ export class QueuedCheckpointStore implements CheckpointStore {
     await Promise.all([this.#database.close(), this.#replica?.close()]);
   }
 
-  async #save(checkpoint: SerializedCheckpoint): Promise<SaveReceipt> {
-    const row = new CheckpointRow(checkpoint);
+  #save(checkpoint: SerializedCheckpoint): Promise<SaveReceipt> {
+    const saving = this.#enqueueOrWrite(new CheckpointRow(checkpoint));
+    return this.#writesThrough ? this.#tracked(saving) : saving;
+  }
+
+  #tracked<T>(saving: Promise<T>): Promise<T> {
+    this.#direct.add(saving);
+    const forget = () => void this.#direct.delete(saving);
+    saving.then(forget, forget);
+    return saving;
+  }
+
+  async #enqueueOrWrite(row: CheckpointRow): Promise<SaveReceipt> {
     try {
-      if (row.byteLength > this.#maxQueuedBytes) return await this.#direct.oversize(row);
-      return this.#receipt(checkpoint, await this.#queue.enqueue(row));
+      if (row.byteLength > this.#maxQueuedBytes) return await this.#directWrites.oversize(row);
+      return this.#receipt(row.checkpoint, await this.#queue.enqueue(row));
     } catch (error) {
       if (!(error instanceof QueueUnavailableError) || !this.#writesThrough) throw error;
-      return this.#direct.writeThrough(row);
+      return this.#directWrites.writeThrough(row);
     }
   }
 
@@ -217,6 +232,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
   async #remove(scope: Scope, key: string): Promise<void> {
     this.#queue.assertOpen();
     // After the saves that were called before, acknowledged or not.
+    await Promise.allSettled(this.#direct);
     const { producer } = this.#queue;
     const drawn = await producer.nextSequenceInOrder();
     const fence = await this.#table.remove(scope, key, drawn);

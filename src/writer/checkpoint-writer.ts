@@ -138,7 +138,7 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
       commit: (chunks) => this.#committer.commit(chunks),
     });
     this.#processor = new ChunkProcessor({
-      reader: new ChunkReader(client, this.#keys, this.#sinks),
+      reader: new ChunkReader(client, this.#keys, this.#sinks, this.#clock),
       batcher: this.#batcher,
       quarantine: new Quarantine(client, this.#keys, this.#committer, this.#logger),
       cleanup: this.#cleanup,

@@ -2,7 +2,9 @@ import type { Job } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
 import { type ChunkJob, decodeChunk, parseJobId } from '../chunk.js';
 import { InvalidChunkError, MisroutedChunkError } from '../errors.js';
+import type { RedisClock } from '../redis/clock.js';
 import type { QueueKeys } from '../redis/queue-keys.js';
+import { highestSequence } from '../redis/sequence.js';
 import type { RecordOrigin } from './dead-letter-writer.js';
 import type { Sink, WriteRecord } from './sink.js';
 
@@ -31,6 +33,7 @@ export class ChunkReader {
     private readonly client: Redis | Cluster,
     private readonly keys: QueueKeys,
     private readonly sinks: ReadonlyMap<string, Sink>,
+    private readonly clock: Pick<RedisClock, 'nowUs' | 'adjusted'>,
   ) {}
 
   /** @throws InvalidChunkError if nobody can read it, MisroutedChunkError if another writer might */
@@ -41,10 +44,20 @@ export class ChunkReader {
     const payload = await this.client.getBuffer(this.keys.payloadPrefix + jobId);
     if (!payload) throw new MissingPayloadError();
     const { executions, bodies } = decodeChunk(payload);
+    this.#checkSequence(firstSequence + bodies.length - 1);
     for (const body of bodies) sink.check(body);
     const origin: RecordOrigin = { jobId, replays, sink, firstFailedAt: job.data.firstFailedAt };
     const records = bodies.map((body, index) => ({ body, sequence: firstSequence + index, origin }));
     return { records, executions, bytes: payload.length };
+  }
+
+  /** A row numbered far ahead would make every later save of the same version look older. */
+  #checkSequence(lastSequence: number): void {
+    const highest = this.clock.adjusted ? highestSequence(this.clock.nowUs()) : Number.MAX_SAFE_INTEGER;
+    if (lastSequence <= highest) return;
+    throw new InvalidChunkError(
+      "its sequence is damaged, or more than a day ahead of Redis' clock: run ckpt doctor, then ckpt repair",
+    );
   }
 
   #sinkOf(job: Job<ChunkJob, void>): Sink {

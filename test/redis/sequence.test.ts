@@ -14,7 +14,7 @@ function reservation(fields: { records?: number; executions?: string[]; maxQueue
 
 async function reserved(place: Place, ...options: Parameters<typeof reservation>): Promise<number> {
   const reply = await reserve(place.client, place.keys, reservation(...options));
-  if (reply.kind === 'full') throw new Error('the queue is full');
+  if (reply.kind !== 'reserved') throw new Error(reply.kind);
   return reply.firstSequence;
 }
 
