@@ -81,7 +81,7 @@ module.exports = {
       from: { path: '^src/recorder/' },
       to: {
         path: '^(src|workers)/',
-        pathNot: '^src/(recorder/|(store/checkpoint-store|checkpoint|errors|json)\\.ts$)',
+        pathNot: '^src/(recorder/|(store/checkpoint-store|checkpoint|errors|json|pending-memory)\\.ts$)',
       },
     },
     ...LAYERS.slice(1).map((layer, index) => ({

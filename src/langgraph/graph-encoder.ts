@@ -95,6 +95,15 @@ export class GraphEncoder {
   }
 }
 
+/** What of a `put` the encoder serialises: of the channels' values only the new ones. */
+export function serializedBy(
+  { channel_values: values, ...rest }: Checkpoint,
+  metadata: CheckpointMetadata,
+  newVersions: ChannelVersions,
+): unknown[] {
+  return [rest, metadata, ...Object.keys(newVersions).map((channel) => values?.[channel])];
+}
+
 /** Errors, interrupts and the like have places of their own, below 0. */
 function indexOf(channel: string, index: number): number {
   return Object.hasOwn(WRITES_IDX_MAP, channel) ? (WRITES_IDX_MAP[channel] as number) : index;

@@ -43,9 +43,9 @@ export class GraphWrites {
 
   /**
    * Resolves when Redis holds the record, or PostgreSQL does: one that is too large for Redis, and one that Redis did not take
-   * within its deadline.
-   * @throws QueueUnavailableError or BackpressureError with PostgreSQL's refusal as its cause; BackpressureError at `maxPendingBytes`;
-   *   DatabaseError for what is too large
+   * within its deadline. The caller has taken its memory.
+   * @throws QueueUnavailableError, or BackpressureError at `maxQueueDepth`, with PostgreSQL's refusal as its cause; DatabaseError for
+   *   what is too large
    */
   async write(record: GraphRecord): Promise<void> {
     const { queue, maxQueuedBytes } = this.#options;
@@ -71,17 +71,12 @@ export class GraphWrites {
     if (fence > drawn) await producer.raiseSequence(fence);
   }
 
-  #directly(record: GraphRecord): Promise<void> {
-    const { producer } = this.#options.queue;
-    return producer.holding(record.byteLength, async () => {
-      await this.#commit(record, await producer.nextSequenceInOrder());
-    });
+  async #directly(record: GraphRecord): Promise<void> {
+    await this.#commit(record, await this.#options.queue.producer.nextSequenceInOrder());
   }
 
-  #writeThrough(record: GraphRecord): Promise<void> {
-    return this.#options.queue.producer.holding(record.byteLength, async () => {
-      await this.#commit(record, await this.#numbers.ask(record.executionId));
-    });
+  async #writeThrough(record: GraphRecord): Promise<void> {
+    await this.#commit(record, await this.#numbers.ask(record.executionId));
   }
 
   /** By PostgreSQL's clock. */

@@ -19,10 +19,10 @@ import { creatingMissingTables } from '../store/creating-tables.js';
 import { deadLettered } from '../store/dead-letter-lookup.js';
 import { WriteQueue } from '../store/write-queue.js';
 import { configOf, placeOf, validThreadId, writePlace } from './configs.js';
-import { GraphEncoder } from './graph-encoder.js';
-import type { GraphRecord } from './graph-record.js';
+import { GraphEncoder, serializedBy } from './graph-encoder.js';
 import { GraphSink } from './graph-sink.js';
 import { GraphWrites } from './graph-writes.js';
+import { Puts } from './puts.js';
 import { type QueuedPostgresSaverOptions, type SaverSettings, saverSettings } from './saver-options.js';
 import { type Reading, ThreadReader } from './thread-reader.js';
 import {
@@ -52,10 +52,7 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
   readonly #encoder: GraphEncoder;
   readonly #reader: ThreadReader;
   readonly #threads: Threads;
-  /** What was called and is not on its way yet: a delete that is called later comes after it. */
-  readonly #encoding = new Set<Promise<unknown>>();
-  /** What was called and neither Redis nor PostgreSQL is known to hold. */
-  readonly #writing = new Set<Promise<unknown>>();
+  readonly #puts: Puts;
   #ending: Promise<void> | undefined;
 
   /** Connects to nothing yet. @throws InvalidConfigError naming the option */
@@ -91,6 +88,7 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
       maxQueuedBytes,
       creatingTables,
     });
+    this.#puts = new Puts(this.#queue.producer.memory, this.#writes);
     this.#encoder = new GraphEncoder(this.serde);
     const reading: Reading = (read) => this.#replica?.read(read, () => read(query)) ?? read(query);
     this.#reader = new ThreadReader(reading, graphReadSql(names), this.serde);
@@ -158,8 +156,9 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
     this.#queue.assertOpen();
     const { threadId, namespace, checkpointId } = writePlace(config);
     const place = { threadId, namespace, parentId: checkpointId };
-    await this.#write(() => this.#encoder.checkpoint(place, checkpoint, metadata, newVersions));
-    return configOf(threadId, namespace, checkpoint.id);
+    const encode = () => this.#encoder.checkpoint(place, checkpoint, metadata, newVersions);
+    const putConfig = configOf(threadId, namespace, checkpoint.id);
+    return this.#puts.write(serializedBy(checkpoint, metadata, newVersions), encode).then(() => putConfig);
   }
 
   /** As `put`. */
@@ -173,9 +172,9 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
     const { threadId, namespace, checkpointId } = writePlace(config);
     if (checkpointId === undefined) throw new InvalidCheckpointError('checkpoint_id', 'is missing');
     if (writes.length === 0) return;
-    await this.#write(() =>
-      this.#encoder.writes({ threadId, namespace, checkpointId }, writes, taskId, taskPath),
-    );
+    const encode = () =>
+      this.#encoder.writes({ threadId, namespace, checkpointId }, writes, taskId, taskPath);
+    return this.#puts.write(writes, encode);
   }
 
   /**
@@ -186,7 +185,7 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
     this.#queue.assertOpen();
     const valid = validThreadId(threadId);
     // What is written past Redis has no place in the order of the producer.
-    await Promise.allSettled(this.#writing);
+    await this.#puts.settled();
     await this.#writes.remove(valid);
   }
 
@@ -211,7 +210,7 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
    */
   async flush(threadId?: string): Promise<void> {
     this.#queue.assertOpen();
-    await Promise.allSettled(this.#writing);
+    await this.#puts.settled();
     await this.#queue.flush(threadId === undefined ? undefined : validThreadId(threadId));
   }
 
@@ -237,7 +236,7 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
   async copyThread(from: string, to: string): Promise<CopyResult> {
     this.#queue.assertOpen();
     const threads = { from: validThreadId(from, 'from'), to: validThreadId(to, 'to') };
-    await Promise.allSettled(this.#encoding);
+    await this.#puts.encoded();
     await this.#passFence(threads.from, 'latest');
     await this.#passFence(threads.to, 'latest');
     return this.#threads.copy(threads);
@@ -250,24 +249,10 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
   }
 
   async #end(): Promise<void> {
-    await Promise.allSettled(this.#encoding);
+    await this.#puts.encoded();
     await this.#queue.close();
-    await Promise.allSettled(this.#writing);
+    await this.#puts.settled();
     await Promise.all([this.#database.close(), this.#replica?.close()]);
-  }
-
-  async #write(encode: () => Promise<GraphRecord>): Promise<void> {
-    const encoding = encode();
-    this.#encoding.add(encoding);
-    const forget = () => void this.#encoding.delete(encoding);
-    encoding.then(forget, forget);
-    const writing = encoding.then((record) => this.#writes.write(record));
-    this.#writing.add(writing);
-    try {
-      await writing;
-    } finally {
-      this.#writing.delete(writing);
-    }
   }
 
   async #passFence(

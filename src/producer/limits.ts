@@ -8,7 +8,11 @@ export interface ProducerLimits {
   maxChunkRecords: number;
   /** Bytes at which a chunk is closed. Default 256 KiB. */
   maxChunkBytes: number;
-  /** Bytes of records that wait in this process for Redis; above it `save` throws. Default 64 MiB. */
+  /**
+   * Memory of what is serialised in this process and not acknowledged yet, in bytes; above it `save` throws BackpressureError, mostly
+   * before it serialises anything. It counts from the call on, whichever way the save takes. One save alone may be larger. Beside it
+   * there is a copy of what is on its way to Redis or PostgreSQL, and about 2 KB for each save. Default 64 MiB.
+   */
   maxPendingBytes: number;
   /** Jobs that may wait in the queue. Default 100,000; 0: no limit. */
   maxQueueDepth: number;

@@ -3,6 +3,7 @@ import { type ChunkJob, type EncodableRecord, jobIdOf } from '../chunk.js';
 import { ClosedError, QueueUnavailableError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { silentLogger } from '../logger.js';
+import { PendingMemory } from '../pending-memory.js';
 import { type RedisConnection, throttledErrorLog } from '../redis/connection.js';
 import { withDeadline } from '../redis/deadline.js';
 import type { QueueKeys } from '../redis/queue-keys.js';
@@ -34,6 +35,8 @@ const MAX_IN_FLIGHT = 4;
  * same job id, so that a lost reply makes no second job. Limits are those of `ProducerLimits`.
  */
 export class Producer {
+  /** Of what is not acknowledged yet, whether it goes by the queue or past it. */
+  readonly memory: PendingMemory;
   readonly #options: ProducerOptions;
   readonly #logger: Logger;
   readonly #queue: Queue<ChunkJob>;
@@ -49,6 +52,7 @@ export class Producer {
     checkLimits(options);
     this.#options = options;
     this.#logger = options.logger ?? silentLogger;
+    this.memory = new PendingMemory(options.maxPendingBytes);
     this.#gathering = new Gathering(options);
     const { queue, prefix } = options.keys;
     const { telemetry } = options;
@@ -68,10 +72,16 @@ export class Producer {
   }
 
   /**
-   * Resolves when Redis holds the record.
+   * Takes the memory of the record and resolves when Redis holds it.
    * @throws BackpressureError at a limit, QueueUnavailableError at the deadline, ClosedError
    */
   async enqueue(record: EncodableRecord): Promise<Enqueued> {
+    this.memory.take(record.byteLength);
+    return this.enqueueTaken(record).finally(() => this.memory.release(record.byteLength));
+  }
+
+  /** As `enqueue`, for a record whose memory is taken by the caller, who also releases it. */
+  async enqueueTaken(record: EncodableRecord): Promise<Enqueued> {
     this.#assertOpen();
     this.#assertNotAway();
     const acknowledged = this.#gathering.add(record, this.#options.telemetry?.contextManager.active());
@@ -97,16 +107,6 @@ export class Producer {
     } catch (error) {
       if (error instanceof QueueUnavailableError) this.#unavailableBy(error);
       throw error;
-    }
-  }
-
-  /** Counts the bytes of a save that bypasses the queue as pending while it works. @throws BackpressureError */
-  async holding<T>(bytes: number, work: () => Promise<T>): Promise<T> {
-    this.#gathering.hold(bytes);
-    try {
-      return await work();
-    } finally {
-      this.#gathering.letGo(bytes);
     }
   }
 
@@ -180,8 +180,6 @@ export class Producer {
         // What gathered meanwhile would wait for the same Redis, one chunk after the other, beyond its deadlines.
         this.#gathering.rejectAll(error);
       }
-    } finally {
-      this.#gathering.settled(chunk);
     }
   }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Checkpoint, deserializeCheckpoint, serializeCheckpoint } from '../checkpoint.js';
+import type { Checkpoint } from '../checkpoint.js';
 import {
   BackpressureError,
   CheckpointNotFoundError,
@@ -16,6 +16,7 @@ import {
   type CheckpointRecorderOptions,
   recorderSettings,
 } from './recorder-options.js';
+import { Snapshots } from './snapshots.js';
 import { parseState } from './state-schema.js';
 import { mergedState } from './state-update.js';
 import { type Taken, taken } from './taken.js';
@@ -53,6 +54,7 @@ export class CheckpointRecorder<S = unknown> {
   readonly #autoSave: boolean;
   readonly #onError: (error: Error, failure: BackgroundFailure) => void;
   readonly #turns = new Turns();
+  readonly #snapshots: Snapshots;
   readonly #interval: Interval<Taken>;
   readonly #limit: KeepNewest | undefined;
   /** The last one that is given out; undefined until it is known what is stored. */
@@ -70,6 +72,7 @@ export class CheckpointRecorder<S = unknown> {
     this.#store = options.store;
     this.executionId = options.executionId ?? randomUUID();
     if (options.executionId === undefined) this.#version = 0;
+    this.#snapshots = new Snapshots(this.executionId);
     this.#autoSave = autoSave;
     this.#onError = onError;
     this.#interval = new Interval(saveIntervalMs, (state) => this.#saveInBackground(state));
@@ -95,7 +98,7 @@ export class CheckpointRecorder<S = unknown> {
     try {
       this.#assertOpen();
       if (this.#autoSave) void this.#saveInBackground(taken(nodeName, state, 'auto'));
-      else this.#interval.offer(this.#snapshot(taken(nodeName, state, 'interval')));
+      else this.#interval.offer(this.#snapshots.of(taken(nodeName, state, 'interval')));
     } catch (error) {
       this.#report(error, { action: 'save', nodeName });
     }
@@ -103,7 +106,7 @@ export class CheckpointRecorder<S = unknown> {
 
   /**
    * Saves now, and returns when the store has acknowledged it.
-   * @throws what the store's `save` throws; ClosedError; BackpressureError with 1,000 saves under way
+   * @throws what the store's `save` throws; ClosedError; BackpressureError with 1,000 saves or 64 MiB of states under way
    */
   async save(nodeName: string, state: S): Promise<SaveReceipt> {
     this.#flush();
@@ -125,13 +128,14 @@ export class CheckpointRecorder<S = unknown> {
     reducer?: (state: S | undefined, values: V) => S,
   ): Promise<SaveReceipt> {
     this.#flush();
-    const { state: given } = this.#snapshot(taken(asNode, values, 'update'));
+    const kept = this.#snapshots.keep(taken(asNode, values, 'update'));
     return this.#turns.alone(async () => {
+      const { state: given } = kept();
       const newest = await this.#lookUp();
       const state = reducer
         ? reducer(newest && parseState(this.#options.schema, newest), given as V)
         : mergedState(newest?.state, given as JsonValue);
-      const updated = this.#snapshot(taken(asNode, state, 'update'));
+      const updated = this.#snapshots.of(taken(asNode, state, 'update'));
       parseState(this.#options.schema, { state: updated.state });
       return this.#write(updated);
     });
@@ -221,8 +225,9 @@ export class CheckpointRecorder<S = unknown> {
     }
     this.#lookUpOnce();
     // A store takes its own snapshot at the call.
-    const snapshot = this.#turns.open ? given : this.#snapshot(given);
-    return this.#turns.sideBySide(() => this.#write(snapshot));
+    if (this.#turns.open) return this.#turns.sideBySide(() => this.#write(given));
+    const kept = this.#snapshots.keep(given);
+    return this.#turns.sideBySide(() => this.#write(kept()));
   }
 
   /** Before the first save of an execution that may exist. */
@@ -269,25 +274,21 @@ export class CheckpointRecorder<S = unknown> {
     if (this.#version === undefined) throw this.#lookUpError;
     const version = ++this.#version;
     this.#timestamp = Math.max(this.#timestamp, Date.now());
-    const { executionId } = this;
-    const receipt = await this.#store.save({
+    // Not awaited here: the function would keep the state until the store has saved it.
+    const saving = this.#store.save({
       id,
-      executionId,
+      executionId: this.executionId,
       nodeName,
       state,
       // LangGraphGo reads the execution here.
-      metadata: { execution_id: executionId, source },
+      metadata: { execution_id: this.executionId, source },
       timestamp: new Date(this.#timestamp),
       version,
     });
-    this.#limit?.add({ receipt, version, nodeName });
-    return receipt;
-  }
-
-  /** As the store would take it. @throws InvalidCheckpointError */
-  #snapshot({ source, ...given }: Taken): Taken & { state: JsonValue } {
-    const serialized = serializeCheckpoint({ ...given, executionId: this.executionId });
-    return { ...given, source, state: deserializeCheckpoint(serialized).state };
+    return saving.then((receipt) => {
+      this.#limit?.add({ receipt, version, nodeName });
+      return receipt;
+    });
   }
 
   #report(error: unknown, failure: BackgroundFailure): void {

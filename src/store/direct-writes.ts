@@ -1,9 +1,8 @@
-import type { SerializedCheckpoint } from '../checkpoint.js';
 import { QueueUnavailableError } from '../errors.js';
 import type { Database } from '../postgres/database.js';
 import type { Producer } from '../producer/producer.js';
 import { BatchWriter } from '../writer/batch-writer.js';
-import { CheckpointRow } from '../writer/checkpoint-row.js';
+import type { CheckpointRow } from '../writer/checkpoint-row.js';
 import type { CheckpointSink } from '../writer/checkpoint-sink.js';
 import type { CommitOutcome, SaveReceipt } from './checkpoint-store.js';
 import type { CheckpointTable, DirectWrite } from './checkpoint-table.js';
@@ -22,7 +21,7 @@ export interface DirectWritesOptions {
 
 /**
  * The saves of a queued store that go past its queue, straight to PostgreSQL, and yet have their place in the order of what
- * is queued. They are committed when they return; their bytes count as pending memory until then.
+ * is queued. They are committed when they return; the caller has taken their memory until then.
  */
 export class DirectWrites {
   readonly #options: DirectWritesOptions;
@@ -33,53 +32,47 @@ export class DirectWrites {
     this.#writer = new BatchWriter(options.database);
   }
 
-  /** Writes what is too large for Redis. @throws QueueUnavailableError, BackpressureError, DatabaseError */
-  oversize(row: CheckpointRow): Promise<SaveReceipt> {
+  /** Writes what is too large for Redis. @throws QueueUnavailableError, DatabaseError */
+  async oversize(row: CheckpointRow): Promise<SaveReceipt> {
     const { producer, table, sink, outcomes } = this.#options;
-    return producer.holding(row.byteLength, async () => {
-      const { id, executionId, version } = row.checkpoint;
-      const sequence = await producer.nextSequenceInOrder();
-      const write = () => this.#writer.write([{ sink, records: [{ sequence, body: row.toBuffer() }] }]);
-      const { committed, deleted } = await table.creatingTables(write);
-      const [outcome] =
-        committed > 0
-          ? (['committed'] as const)
-          : deleted > 0
-            ? (['deleted'] as const)
-            : [await outcomes.read({ id, executionId, version, sequence })];
-      return { id, sequence, committed: async () => outcome as CommitOutcome };
-    });
+    const { id, executionId, version } = row.checkpoint;
+    const sequence = await producer.nextSequenceInOrder();
+    const write = () => this.#writer.write([{ sink, records: [{ sequence, body: row.toBuffer() }] }]);
+    const { committed, deleted } = await table.creatingTables(write);
+    const [outcome] =
+      committed > 0
+        ? (['committed'] as const)
+        : deleted > 0
+          ? (['deleted'] as const)
+          : [await outcomes.read({ id, executionId, version, sequence })];
+    return { id, sequence, committed: async () => outcome as CommitOutcome };
   }
 
-  /** Writes what Redis did not take. @throws BackpressureError, DatabaseError */
-  async writeThrough({ checkpoint, byteLength }: CheckpointRow): Promise<SaveReceipt> {
+  /** Writes what Redis did not take. @throws DatabaseError */
+  async writeThrough({ checkpoint }: CheckpointRow): Promise<SaveReceipt> {
     const { producer, table } = this.#options;
-    const [write] = await producer.holding(byteLength, () =>
-      table.write([checkpoint], producer.lastSequence),
-    );
+    const [write] = await table.write([checkpoint], producer.lastSequence);
     const { sequence } = write as DirectWrite;
     producer.sawSequence(sequence);
     return directReceipt(checkpoint.id, write as DirectWrite);
   }
 
   /**
-   * Writes only if the stored version is the expected one. An error other than those of version and memory leaves open
-   * whether it was written: the stored version tells.
-   * @throws VersionConflictError, QueueUnavailableError unless `withoutRedis`, BackpressureError, DatabaseError
+   * Writes only if the stored version is the expected one. An error other than that of the version leaves open whether it was
+   * written: the stored version tells.
+   * @throws VersionConflictError, QueueUnavailableError unless `withoutRedis`, DatabaseError
    */
-  compareAndSave(checkpoint: SerializedCheckpoint, expectedVersion: number): Promise<SaveReceipt> {
+  async compareAndSave({ checkpoint }: CheckpointRow, expectedVersion: number): Promise<SaveReceipt> {
     const { producer, table } = this.#options;
-    return producer.holding(new CheckpointRow(checkpoint).byteLength, async () => {
-      const drawn = await this.#unlessAway(() => producer.nextSequenceInOrder());
-      const order = drawn === undefined ? { above: producer.lastSequence } : { sequence: drawn };
-      const sequence = await table.compareAndWrite(checkpoint, expectedVersion, order);
-      producer.sawSequence(sequence);
-      // The stored row was numbered by a clock ahead of Redis': what any process saves from now on must still be newer.
-      if (drawn !== undefined && sequence > drawn) {
-        await this.#unlessAway(() => producer.raiseSequence(sequence));
-      }
-      return directReceipt(checkpoint.id, { sequence, outcome: 'committed' });
-    });
+    const drawn = await this.#unlessAway(() => producer.nextSequenceInOrder());
+    const order = drawn === undefined ? { above: producer.lastSequence } : { sequence: drawn };
+    const sequence = await table.compareAndWrite(checkpoint, expectedVersion, order);
+    producer.sawSequence(sequence);
+    // The stored row was numbered by a clock ahead of Redis': what any process saves from now on must still be newer.
+    if (drawn !== undefined && sequence > drawn) {
+      await this.#unlessAway(() => producer.raiseSequence(sequence));
+    }
+    return directReceipt(checkpoint.id, { sequence, outcome: 'committed' });
   }
 
   /** Undefined where Redis is away and may be. @throws QueueUnavailableError unless `withoutRedis` */

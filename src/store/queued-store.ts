@@ -5,7 +5,12 @@ import {
   serializeCheckpoint,
   serializeSuccessor,
 } from '../checkpoint.js';
-import { CheckpointNotFoundError, InvalidCheckpointError, QueueUnavailableError } from '../errors.js';
+import {
+  type BackpressureError,
+  CheckpointNotFoundError,
+  InvalidCheckpointError,
+  QueueUnavailableError,
+} from '../errors.js';
 import type { Scope } from '../postgres/checkpoint-table.js';
 import { Database } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
@@ -103,27 +108,21 @@ export class QueuedCheckpointStore implements CheckpointStore {
    */
   async save(checkpoint: CheckpointInput, options: SaveOptions = {}): Promise<SaveReceipt> {
     this.#queue.assertOpen();
-    const { expectedVersion } = options;
-    const receipt = await (expectedVersion === undefined
-      ? this.#save(serializeCheckpoint(checkpoint))
-      : this.#tracked(
-          this.#directWrites.compareAndSave(serializeSuccessor(checkpoint, expectedVersion), expectedVersion),
-        ));
-    if (options.ack === 'committed') await receipt.committed();
-    return receipt;
+    // Not awaited here: the function would keep the caller's objects until the save is acknowledged.
+    const saving = this.#begin(checkpoint, options.expectedVersion);
+    return options.ack === 'committed' ? whenCommitted(saving) : saving;
   }
 
   /**
-   * Saves many at once; not a transaction. All are validated before any is queued; then the first error is thrown when
-   * every one of them is acknowledged or refused.
+   * Saves many at once; not a transaction. All are validated before any is queued, and those that fit into `maxPendingBytes` are
+   * saved; then the first error is thrown when every one of them is acknowledged or refused.
    */
   async saveBatch(
     checkpoints: readonly CheckpointInput[],
     options: SaveBatchOptions = {},
   ): Promise<SaveReceipt[]> {
     this.#queue.assertOpen();
-    const serialized = checkpoints.map(serializeCheckpoint);
-    const saves = await Promise.allSettled(serialized.map((checkpoint) => this.#save(checkpoint)));
+    const saves = await Promise.allSettled(this.#beginAll(checkpoints));
     const receipts = saves.map((save) => {
       if (save.status === 'rejected') throw save.reason;
       return save.value;
@@ -199,9 +198,46 @@ export class QueuedCheckpointStore implements CheckpointStore {
     await Promise.all([this.#database.close(), this.#replica?.close()]);
   }
 
-  #save(checkpoint: SerializedCheckpoint): Promise<SaveReceipt> {
-    const saving = this.#enqueueOrWrite(new CheckpointRow(checkpoint));
-    return this.#writesThrough ? this.#tracked(saving) : saving;
+  /** Throws at the call, so that nothing keeps what is serialised of a save that is refused. */
+  #begin(checkpoint: CheckpointInput, expectedVersion?: number): Promise<SaveReceipt> {
+    const { memory } = this.#queue.producer;
+    memory.assertRoomFor(checkpoint?.state, checkpoint?.metadata);
+    const row = new CheckpointRow(
+      expectedVersion === undefined
+        ? serializeCheckpoint(checkpoint)
+        : serializeSuccessor(checkpoint, expectedVersion),
+    );
+    memory.take(row.heldBytes);
+    return this.#save(row, expectedVersion);
+  }
+
+  /** @throws InvalidCheckpointError, and none is saved */
+  #beginAll(checkpoints: readonly CheckpointInput[]): Promise<SaveReceipt>[] {
+    const { memory } = this.#queue.producer;
+    const rows: CheckpointRow[] = [];
+    const take = (checkpoint: CheckpointInput): CheckpointRow | BackpressureError => {
+      const row = new CheckpointRow(serializeCheckpoint(checkpoint));
+      try {
+        memory.take(row.heldBytes);
+      } catch (error) {
+        return error as BackpressureError;
+      }
+      rows.push(row);
+      return row;
+    };
+    let taken: (CheckpointRow | BackpressureError)[];
+    try {
+      taken = checkpoints.map(take);
+    } catch (error) {
+      for (const { heldBytes } of rows) memory.release(heldBytes);
+      throw error;
+    }
+    return taken.map((row) => (row instanceof CheckpointRow ? this.#save(row) : Promise.reject(row)));
+  }
+
+  #save(row: CheckpointRow, expectedVersion?: number): Promise<SaveReceipt> {
+    const saving = this.#enqueueOrWrite(row, expectedVersion);
+    return this.#writesThrough || expectedVersion !== undefined ? this.#tracked(saving) : saving;
   }
 
   #tracked<T>(saving: Promise<T>): Promise<T> {
@@ -211,13 +247,18 @@ export class QueuedCheckpointStore implements CheckpointStore {
     return saving;
   }
 
-  async #enqueueOrWrite(row: CheckpointRow): Promise<SaveReceipt> {
+  /** Releases the memory of the row when it is saved or refused. */
+  async #enqueueOrWrite(row: CheckpointRow, expectedVersion?: number): Promise<SaveReceipt> {
     try {
+      if (expectedVersion !== undefined) return await this.#directWrites.compareAndSave(row, expectedVersion);
       if (row.byteLength > this.#maxQueuedBytes) return await this.#directWrites.oversize(row);
       return this.#receipt(row.checkpoint, await this.#queue.enqueue(row));
     } catch (error) {
-      if (!(error instanceof QueueUnavailableError) || !this.#writesThrough) throw error;
-      return this.#directWrites.writeThrough(row);
+      const away = error instanceof QueueUnavailableError && expectedVersion === undefined;
+      if (!away || !this.#writesThrough) throw error;
+      return await this.#directWrites.writeThrough(row);
+    } finally {
+      this.#queue.producer.memory.release(row.heldBytes);
     }
   }
 
@@ -239,4 +280,10 @@ export class QueuedCheckpointStore implements CheckpointStore {
     // An older tombstone of a plain store was numbered by a clock ahead of Redis': later saves must come after it.
     if (fence > drawn) await producer.raiseSequence(fence);
   }
+}
+
+async function whenCommitted(saving: Promise<SaveReceipt>): Promise<SaveReceipt> {
+  const receipt = await saving;
+  await receipt.committed();
+  return receipt;
 }

@@ -80,9 +80,12 @@ export class WriteQueue {
     this.#embedded = writer && new EmbeddedWriter(writer, logger);
   }
 
-  /** Resolves when Redis holds the record. @throws BackpressureError, QueueUnavailableError, ClosedError */
+  /**
+   * Resolves when Redis holds the record, whose memory the caller has taken.
+   * @throws BackpressureError, QueueUnavailableError, ClosedError
+   */
   async enqueue(record: EncodableRecord): Promise<Enqueued> {
-    const enqueued = await this.producer.enqueue(record);
+    const enqueued = await this.producer.enqueueTaken(record);
     this.#acknowledged.add(enqueued);
     return enqueued;
   }

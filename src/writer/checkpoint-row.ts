@@ -1,6 +1,7 @@
 import type { SerializedCheckpoint } from '../checkpoint.js';
 import type { EncodableRecord } from '../chunk.js';
 import { InvalidChunkError } from '../errors.js';
+import { stringBytes } from '../pending-memory.js';
 import {
   FIELD_LENGTH_BYTES,
   JSONB_VERSION,
@@ -27,18 +28,24 @@ const VERSION_BYTES = 4;
 
 export class CheckpointRow implements EncodableRecord {
   readonly byteLength: number;
+  /** Memory that it takes until it is written. */
+  readonly heldBytes: number;
 
   constructor(readonly checkpoint: SerializedCheckpoint) {
     const { id, executionId, nodeName, state, metadata } = checkpoint;
+    const stateBytes = Buffer.byteLength(state);
+    const metadataBytes = metadata === null ? 0 : Buffer.byteLength(metadata);
     this.byteLength =
       FIELDS * FIELD_LENGTH_BYTES +
       Buffer.byteLength(id) +
       Buffer.byteLength(executionId) +
       Buffer.byteLength(nodeName) +
-      (1 + Buffer.byteLength(state)) +
-      (metadata === null ? 0 : 1 + Buffer.byteLength(metadata)) +
+      (1 + stateBytes) +
+      (metadata === null ? 0 : 1 + metadataBytes) +
       TIMESTAMP_BYTES +
       VERSION_BYTES;
+    this.heldBytes = this.byteLength + stringBytes(state, stateBytes) - stateBytes;
+    if (metadata !== null) this.heldBytes += stringBytes(metadata, metadataBytes) - metadataBytes;
   }
 
   get executionId(): string {
