@@ -3,7 +3,7 @@ import type { TextRow } from './database.js';
 import type { TableNames } from './identifiers.js';
 import { rowEstimateSql } from './row-estimate.js';
 import { SAFEGUARDS } from './safeguards.js';
-import { CLOCK, type TombstoneSql, tombstoneSql, UNSEEN } from './tombstones.js';
+import { CLOCK, coversRecord, ROWS_UP_TO, type TombstoneSql, tombstoneSql, UNSEEN } from './tombstones.js';
 
 /** All SQL on the checkpoint table and its tombstones. Names are quoted identifiers; every value is a parameter or COPY. */
 export interface CheckpointTableSql extends Omit<TombstoneSql, 'lockBatch'> {
@@ -29,7 +29,7 @@ export interface CheckpointTableSql extends Omit<TombstoneSql, 'lockBatch'> {
   readonly version: string;
   readonly load: string;
   readonly latest: string;
-  /** $1 ids, $2 execution ids: what became of queued records. Returns id, version and sequence of the stored row, and the fence and the time in µs of the latest delete, in the order given. */
+  /** $1 ids, $2 execution ids: what became of queued records. Returns id, version and sequence of the stored row, and the fence, the clock of a delete without Redis and the time in µs of the latest delete, in the order given. */
   readonly fates: string;
   /** Returns PostgreSQL's own estimate, or null where it has none; no row where the table is missing. */
   readonly estimateRows: string;
@@ -106,9 +106,10 @@ export function checkpointTableSql(
   const { checkpoints, tombstones, staging } = names;
   const { table, follow = '' } = authority;
   const columns = authority.columns.join(', ');
+  const covered = coversRecord('s.write_seq');
   const tombstoned = `(
-    EXISTS (SELECT FROM ${tombstones} d WHERE d.scope = 'checkpoint' AND d.key = s.id AND d.fence >= s.write_seq)
-    OR EXISTS (SELECT FROM ${tombstones} d WHERE d.scope = 'execution' AND d.key = s.execution_id AND d.fence >= s.write_seq))`;
+    EXISTS (SELECT FROM ${tombstones} d WHERE d.scope = 'checkpoint' AND d.key = s.id AND ${covered})
+    OR EXISTS (SELECT FROM ${tombstones} d WHERE d.scope = 'execution' AND d.key = s.execution_id AND ${covered}))`;
   const assign = assignment(authority.columns, ['id']);
   const assignNow = assign.replace(
     'write_seq = excluded.write_seq',
@@ -116,7 +117,7 @@ export function checkpointTableSql(
   );
   const highest = (value: string, id: string, execution: string) =>
     `(SELECT max(${value}) FROM ${tombstones} d WHERE ${covers(id, execution)})`;
-  const givenSequence = `greatest(coalesce($8::bigint, ${CLOCK}), $9::bigint + 1, ${highest('d.fence', '$1', '$2')} + 1)`;
+  const givenSequence = `greatest(coalesce($8::bigint, ${CLOCK}), $9::bigint + 1, ${highest(ROWS_UP_TO, '$1', '$2')} + 1)`;
   const given = { ...GIVEN, write_seq: givenSequence };
   const gone = goneCondition(names);
 
@@ -130,7 +131,7 @@ export function checkpointTableSql(
       removed AS (DELETE FROM ${table} WHERE id = ANY (ARRAY(
         SELECT t.id FROM ${table} t JOIN buried b ON t.${column} = b.key AND t.write_seq <= b.fence
          ORDER BY t.id COLLATE "C" FOR UPDATE OF t)))
-    UPDATE ${tombstones} d SET settled = d.settled OR d.fence = b.fence FROM buried b
+    UPDATE ${tombstones} d SET settled = d.settled OR ${ROWS_UP_TO} = b.fence FROM buried b
      WHERE d.scope = '${scope}' AND d.key = b.key`;
 
   const assignSuccessor = authority.columns
@@ -145,6 +146,7 @@ export function checkpointTableSql(
   const { lockBatch, openBatch, ...ofTombstones } = tombstoneSql({
     tombstones,
     label: names.label,
+    withClock: true,
     newest: {
       checkpoint: `SELECT t.write_seq FROM ${table} t WHERE t.id = r.key`,
       // Not max(): that takes a millisecond longer to plan.
@@ -177,9 +179,9 @@ export function checkpointTableSql(
         SELECT s.id, s.write_seq FROM pg_temp.${staging} s
          WHERE EXISTS (SELECT FROM ${tombstones} d WHERE ${UNSEEN})
            AND (EXISTS (SELECT FROM ${tombstones} d
-                 WHERE d.scope = 'checkpoint' AND d.key = s.id AND d.fence >= s.write_seq AND ${UNSEEN})
+                 WHERE d.scope = 'checkpoint' AND d.key = s.id AND ${covered} AND ${UNSEEN})
              OR EXISTS (SELECT FROM ${tombstones} d
-                 WHERE d.scope = 'execution' AND d.key = s.execution_id AND d.fence >= s.write_seq AND ${UNSEEN})))
+                 WHERE d.scope = 'execution' AND d.key = s.execution_id AND ${covered} AND ${UNSEEN})))
       DELETE FROM ${table} t USING doomed
        WHERE t.id = ANY (ARRAY(SELECT id FROM doomed)) AND t.id = doomed.id AND t.write_seq = doomed.write_seq
          AND t.xmin = pg_current_xact_id()::xid`
@@ -194,7 +196,7 @@ export function checkpointTableSql(
       WITH input AS (
         SELECT r.id, r.execution_id, r.node_name, r.state::jsonb AS state, r.metadata::jsonb AS metadata,
             r.timestamp::timestamptz AS timestamp, r.version,
-            greatest($9::bigint, ${CLOCK}, ${highest('d.fence', 'r.id', 'r.execution_id')}) + r.position AS write_seq
+            greatest($9::bigint, ${CLOCK}, ${highest(ROWS_UP_TO, 'r.id', 'r.execution_id')}) + r.position AS write_seq
           FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::integer[])
             AS r (id, execution_id, node_name, state, metadata, timestamp, version, position)
       ), stored AS (
@@ -224,6 +226,7 @@ export function checkpointTableSql(
     fates: `
       SELECT r.id, r.execution_id, t.version, t.write_seq AS sequence,
           ${highest('d.fence', 'r.id', 'r.execution_id')} AS fence,
+          ${highest('d.up_to_clock', 'r.id', 'r.execution_id')} AS up_to_clock,
           ${highest('(extract(epoch FROM d.created_at) * 1000000)::bigint', 'r.id', 'r.execution_id')} AS deleted_at
         FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS r (id, execution_id, position)
         LEFT JOIN ${table} t ON t.id = r.id ORDER BY r.position`,
@@ -249,7 +252,7 @@ export function checkpointTableSql(
 export function goneCondition({ tombstones }: Pick<TableNames, 'tombstones'>): string {
   return `EXISTS (
         SELECT FROM ${tombstones} d
-         WHERE NOT d.settled AND d.fence >= t.write_seq AND ${covers('t.id', 't.execution_id')})`;
+         WHERE NOT d.settled AND ${ROWS_UP_TO} >= t.write_seq AND ${covers('t.id', 't.execution_id')})`;
 }
 
 /** What a tombstone `d` covers: a checkpoint by its id, or all of an execution. */

@@ -58,6 +58,7 @@ export function expectedIndexes(names: TableNames): ReadonlyMap<string, readonly
         index(`idx_${table}_due`, tombstones, ['created_at'], 'NOT settled'),
         index(`idx_${table}_age`, tombstones, ['created_at']),
         index(`idx_${table}_xid`, tombstones, ['xid']),
+        index(`idx_${table}_clk`, tombstones, ['up_to_clock'], 'up_to_clock IS NOT NULL'),
       ],
     ],
   ]);

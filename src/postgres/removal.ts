@@ -1,5 +1,5 @@
 import { DatabaseError } from '../errors.js';
-import type { Database } from './database.js';
+import type { Database, TextRow } from './database.js';
 import type { TombstoneSql } from './tombstones.js';
 
 /** What is to be deleted: a key, and everything of it up to a fence. */
@@ -7,11 +7,14 @@ export interface Buried {
   /** What kind of key it is. */
   readonly scope: string;
   readonly key: string;
+  /** Records that Redis numbered up to here are deleted; 0 for a delete without Redis. */
   readonly fence: number;
+  /** Rows up to here are removed. */
+  readonly rowsUpTo: number;
 }
 
 /** As `Buried`; without a fence PostgreSQL's clock gives one. */
-export type RemovalRequest = Omit<Buried, 'fence'> & { readonly fence?: number | undefined };
+export type RemovalRequest = Pick<Buried, 'scope' | 'key'> & { readonly fence?: number | undefined };
 
 export interface RemovalSql extends Pick<TombstoneSql, 'bury' | 'awaitBatches'> {
   /** By scope; $1 keys, $2 fences of tombstones: deletes what is under them, and notes that it is done. */
@@ -62,7 +65,7 @@ export class Removal {
    * Leaves a tombstone with this very fence; none where something newer is stored by now. `settle` has to follow.
    * @returns the tombstones that were left
    */
-  async bury(wanted: readonly Buried[]): Promise<Buried[]> {
+  async bury(wanted: readonly Required<RemovalRequest>[]): Promise<Buried[]> {
     return (await this.#bury(wanted)).filter(({ buried }) => buried);
   }
 
@@ -72,12 +75,7 @@ export class Removal {
       requests.map(({ key }) => key),
       requests.map(({ fence }) => fence ?? null),
     ]);
-    return rows.map(({ scope, key, fence, buried }) => ({
-      scope: scope as string,
-      key: key as string,
-      fence: Number(fence),
-      buried: buried === 't',
-    }));
+    return rows.map((row) => ({ ...buriedOf(row), buried: row.buried === 't' }));
   }
 
   /** Deletes what is under tombstones that are committed. */
@@ -86,7 +84,7 @@ export class Removal {
     const removals = Object.entries(this.sql.removeBuried).map(async ([scope, remove]) => {
       const ofScope = buried.filter((one) => one.scope === scope);
       if (ofScope.length === 0) return;
-      const values = [ofScope.map(({ key }) => key), ofScope.map(({ fence }) => fence)];
+      const values = [ofScope.map(({ key }) => key), ofScope.map(({ rowsUpTo }) => rowsUpTo)];
       await retryingDeadlocks(() => this.database.query(remove, values));
     });
     const failed = (await Promise.allSettled(removals)).find(({ status }) => status === 'rejected');
@@ -99,6 +97,8 @@ export interface TombstoneBounds {
   readonly tombstoneDays: number;
   /** The oldest record that may still arrive, from the queue or the dead letters; undefined if there is none. */
   readonly oldestSequence: number | undefined;
+  /** For deletes without Redis. */
+  readonly clocks: { readonly offsetUs: number; readonly redisTimeUs: number };
 }
 
 /** Few enough that no statement holds its locks for long. */
@@ -107,18 +107,34 @@ const TOMBSTONES_A_STATEMENT = 5000;
 /** Settles deletes that were broken off, and removes tombstones that nobody needs any more. */
 export async function maintainTombstones(
   database: Database,
-  sql: RemovalSql & Pick<TombstoneSql, 'unsettled' | 'expireTombstones'>,
-  { tombstoneDays, oldestSequence }: TombstoneBounds,
+  sql: RemovalSql & Pick<TombstoneSql, 'unsettled' | 'expireTombstones' | 'translateTombstones'>,
+  { tombstoneDays, oldestSequence, clocks }: TombstoneBounds,
 ): Promise<void> {
+  if (sql.translateTombstones) {
+    await inPortions(database, sql.translateTombstones, [clocks.offsetUs, Math.floor(clocks.redisTimeUs)]);
+  }
   const unsettled = await database.query(sql.unsettled);
-  const buried = unsettled.map(({ scope, key, fence }) => ({ scope, key, fence: Number(fence) }) as Buried);
+  const buried = unsettled.map(buriedOf);
   if (buried.length > 0) await new Removal(database, sql).settle(buried);
-  const bounds = [tombstoneDays, oldestSequence ?? null, TOMBSTONES_A_STATEMENT];
-  let removed: number;
+  await inPortions(database, sql.expireTombstones, [tombstoneDays, oldestSequence ?? null]);
+}
+
+/** Repeats a statement that changes a limited number of rows, its last parameter, until it finds fewer. */
+async function inPortions(database: Database, statement: string, values: readonly unknown[]): Promise<void> {
+  let changed: number;
   do {
-    const [row] = await database.query(sql.expireTombstones, bounds);
-    removed = Number(row?.count);
-  } while (removed === TOMBSTONES_A_STATEMENT);
+    const [row] = await database.query(statement, [...values, TOMBSTONES_A_STATEMENT]);
+    changed = Number(row?.count);
+  } while (changed === TOMBSTONES_A_STATEMENT);
+}
+
+function buriedOf({ scope, key, fence, rows_up_to }: TextRow): Buried {
+  return {
+    scope: scope as string,
+    key: key as string,
+    fence: Number(fence),
+    rowsUpTo: Number(rows_up_to),
+  };
 }
 
 const DEADLOCK = '40P01';

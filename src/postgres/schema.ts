@@ -6,7 +6,7 @@ import { columnsOf, familyVersion, migrateFamily, type TableFamily } from './mig
 import { partitionedTables } from './partitioned-schema.js';
 import { makePartitions, partitionedBy } from './partitions.js';
 import { type TableKind, tableKind } from './table-statements.js';
-import { tombstoneSettling, tombstoneTable } from './tombstones.js';
+import { tombstoneClock, tombstoneSettling, tombstoneTable } from './tombstones.js';
 
 /**
  * The changes of the checkpoint table. The first one also takes over a table that LangGraphGo's PostgreSQL store made; its
@@ -17,6 +17,7 @@ const CHANGES: ReadonlyArray<(names: TableNames, kind: TableKind) => string> = [
     ${kind === 'partitioned' ? partitionedTables(names) : plainTable(names)}
     ${tombstoneTable(names.tombstones, ['checkpoint', 'execution'])}`,
   (names) => tombstoneSettling(names.tombstones, `idx_${names.table}`),
+  (names) => tombstoneClock(names.tombstones, `idx_${names.table}`),
 ];
 
 function plainTable(names: TableNames): string {

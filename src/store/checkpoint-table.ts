@@ -27,6 +27,7 @@ import {
   type ReadOptions,
 } from './checkpoint-store.js';
 import { creatingMissingTables } from './creating-tables.js';
+import { outcomeOf, type QueuedSave } from './queued-outcome.js';
 
 /** Deletes that are under way while later ones gather: few enough for a small pool. */
 const MAX_REMOVAL_ROUNDS = 4;
@@ -54,6 +55,8 @@ export interface DirectWrite {
 export interface CheckpointTableOptions {
   /** Makes all later sequences of Redis higher; without it there is no Redis. */
   raiseSequence?: (above: number) => Promise<void>;
+  /** Translates the times of deletes without Redis; without it they are compared as they are. */
+  clocks?: { get(): Promise<{ readonly offsetUs: number }> };
   /** Where what is committed is read; whoever made it closes it. Default: where all the rest is. */
   replica?: ReadReplica | undefined;
 }
@@ -70,13 +73,15 @@ export class CheckpointTable {
   readonly #atReplica: TableStatements;
   readonly #removals: Gathered<RemovalRequest, number>;
   readonly #replica: ReadReplica | undefined;
+  readonly #clocks: CheckpointTableOptions['clocks'];
 
   constructor(
     private readonly database: Database,
     private readonly names: TableNames,
-    { raiseSequence, replica }: CheckpointTableOptions = {},
+    { raiseSequence, clocks, replica }: CheckpointTableOptions = {},
   ) {
     this.#replica = replica;
+    this.#clocks = clocks;
     this.#statements = new TableStatements(names);
     this.#atReplica = new TableStatements(names);
     const remove = (requests: RemovalRequest[]) =>
@@ -216,28 +221,14 @@ export class CheckpointTable {
    * What became of queued saves whose jobs are done, in the order given; `lost` if nothing in PostgreSQL tells. Where the version
    * is not known, any other row of the id that is stored counts as newer.
    */
-  async outcomes(
-    saves: ReadonlyArray<{ id: string; executionId: string; version?: number; sequence: number }>,
-  ): Promise<(CommitOutcome | 'lost')[]> {
+  async outcomes(saves: readonly QueuedSave[]): Promise<(CommitOutcome | 'lost')[]> {
     const rows = await this.#query(
       ({ fates }) => fates,
       [saves.map(({ id }) => id), saves.map(({ executionId }) => executionId)],
     );
-    return saves.map(({ version, sequence }, index) => {
-      const row = rows[index];
-      const stored = row?.sequence == null ? undefined : [Number(row.version), Number(row.sequence)];
-      const [storedVersion = -1, storedSequence = -1] = stored ?? [];
-      const same = version === undefined || storedVersion === version;
-      if (same && storedSequence === sequence) return 'committed';
-      if (row?.fence != null && Number(row.fence) >= sequence) return 'deleted';
-      const newer =
-        version === undefined
-          ? stored !== undefined
-          : storedVersion > version || (storedVersion === version && storedSequence > sequence);
-      if (newer) return 'superseded';
-      // Made during the delete, it gave way to a row that was deleted then.
-      return row?.deleted_at != null && Number(row.deleted_at) >= sequence ? 'deleted' : 'lost';
-    });
+    const byClock = rows.some(({ up_to_clock }) => up_to_clock !== null);
+    const offsetUs = byClock ? ((await this.#clocks?.get())?.offsetUs ?? 0) : 0;
+    return saves.map((save, index) => outcomeOf(save, rows[index], offsetUs));
   }
 
   /** Of each record, whether a delete since then covers it. */

@@ -4,6 +4,7 @@ import type { Producer } from '../producer/producer.js';
 import { BatchWriter } from '../writer/batch-writer.js';
 import type { CheckpointRow } from '../writer/checkpoint-row.js';
 import type { CheckpointSink } from '../writer/checkpoint-sink.js';
+import type { ClockOffset } from '../writer/clock-offset.js';
 import type { CommitOutcome, SaveReceipt } from './checkpoint-store.js';
 import type { CheckpointTable, DirectWrite } from './checkpoint-table.js';
 import type { OutcomeReader } from './outcome-reader.js';
@@ -15,6 +16,7 @@ export interface DirectWritesOptions {
   table: CheckpointTable;
   sink: CheckpointSink;
   outcomes: OutcomeReader;
+  clocks: Pick<ClockOffset, 'get'>;
   /** Whether to write while Redis is away, with a sequence from PostgreSQL's clock. */
   withoutRedis: boolean;
 }
@@ -29,7 +31,7 @@ export class DirectWrites {
 
   constructor(options: DirectWritesOptions) {
     this.#options = options;
-    this.#writer = new BatchWriter(options.database);
+    this.#writer = new BatchWriter(options.database, options.clocks);
   }
 
   /** Writes what is too large for Redis. @throws QueueUnavailableError, DatabaseError */

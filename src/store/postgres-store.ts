@@ -112,10 +112,16 @@ export class PostgresCheckpointStore implements CheckpointStore {
     return this.#table.list(executionId, options);
   }
 
+  /**
+   * Beside a queue on the same table: what is saved after it returned is stored, whatever the clocks of Redis and PostgreSQL show.
+   * What waits in the queue is deleted if it was acknowledged some milliseconds before the call; workers measure the two
+   * clocks to tell, as closely as a round trip to each allows. To be exact, delete through the queued store.
+   */
   async delete(id: string): Promise<void> {
     await this.#table.remove('checkpoint', id);
   }
 
+  /** Beside a queue: as `delete`. */
   async clear(executionId: string): Promise<void> {
     await this.#table.remove('execution', executionId);
   }

@@ -16,12 +16,15 @@ import { Database } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
 import { openReplica, type ReadReplica } from '../postgres/read-replica.js';
 import type { Enqueued } from '../producer/limits.js';
+import { redisTimeUs } from '../redis/clock.js';
 import { pendingFloors } from '../redis/pending-floors.js';
 import { queueKeys } from '../redis/queue-keys.js';
+import { askWithin } from '../redis/retry.js';
 import type { PruneOptions, PruneResult } from '../retention/prune-options.js';
 import { Pruning } from '../retention/pruning.js';
 import { CheckpointRow } from '../writer/checkpoint-row.js';
 import { CheckpointSink } from '../writer/checkpoint-sink.js';
+import { ClockOffset } from '../writer/clock-offset.js';
 import { pipelineOf } from '../writer/pipeline-options.js';
 import type {
   CheckpointStore,
@@ -37,6 +40,8 @@ import { DirectWrites } from './direct-writes.js';
 import { OutcomeReader } from './outcome-reader.js';
 import { type QueuedCheckpointStoreOptions, queuedSettings } from './queued-options.js';
 import { WriteQueue } from './write-queue.js';
+
+const ASKING_TIME = 'asking for the time';
 
 /**
  * Saves are acknowledged when Redis holds them, and committed by the workers (`CheckpointWriter`) a little later: the save
@@ -71,8 +76,13 @@ export class QueuedCheckpointStore implements CheckpointStore {
     const { logger, writer, readPostgres } = options;
     this.#database = new Database(options.postgres, { logger });
     this.#replica = openReplica(readPostgres, logger);
+    const keys = queueKeys(options);
+    const redisTime = () =>
+      askWithin(limits.enqueueTimeoutMs, () => redisTimeUs(this.#queue.connection.client, keys), ASKING_TIME);
+    const clocks = new ClockOffset(this.#database, redisTime);
     this.#table = new CheckpointTable(this.#database, names, {
       raiseSequence: (above) => this.#queue.producer.raiseSequence(above),
+      clocks,
       replica: this.#replica,
     });
     this.#queue = new WriteQueue({
@@ -84,7 +94,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
       writer: writer ? { ...(writer === true ? {} : writer), ...pipeline } : undefined,
     });
     this.#outcomes = new OutcomeReader(this.#table, this.#queue.deadLetters);
-    const pending = pendingFloors(this.#queue.connection.client, queueKeys(options));
+    const pending = pendingFloors(this.#queue.connection.client, keys);
     this.#pruning = new Pruning(this.#database, names, pending);
     this.#directWrites = new DirectWrites({
       producer: this.#queue.producer,
@@ -92,6 +102,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
       table: this.#table,
       sink,
       outcomes: this.#outcomes,
+      clocks,
       withoutRedis: this.#writesThrough,
     });
   }

@@ -3,6 +3,7 @@ import type { Database } from '../postgres/database.js';
 import { BatchWriter, type SinkRecords } from './batch-writer.js';
 import type { Chunk, PlacedRecord } from './chunk-reader.js';
 import type { CircuitBreaker, Failure } from './circuit-breaker.js';
+import type { ClockOffset } from './clock-offset.js';
 import type { DeadLetterWriter, RefusalReason } from './dead-letter-writer.js';
 import { commitPersistently } from './persistent-commit.js';
 import { type BatchOutcome, RecordRefusedError, type Sink } from './sink.js';
@@ -55,6 +56,7 @@ export interface BatchCommitterOptions {
   onRetry: (failure: Failure) => void;
   /** Redis' clock, in microseconds. */
   nowUs: () => number;
+  clocks: Pick<ClockOffset, 'get'>;
 }
 
 /** What is to happen around each transaction. */
@@ -68,7 +70,7 @@ export class BatchCommitter {
 
   constructor(options: BatchCommitterOptions) {
     this.#options = options;
-    this.#writer = new BatchWriter(options.database);
+    this.#writer = new BatchWriter(options.database, options.clocks);
   }
 
   get stats(): Readonly<WriterStats> {

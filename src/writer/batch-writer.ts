@@ -1,4 +1,6 @@
 import type { Database } from '../postgres/database.js';
+import { tellClockOffset } from '../postgres/tombstones.js';
+import type { ClockOffset } from './clock-offset.js';
 import type { BatchOutcome, Sink, WriteRecord } from './sink.js';
 
 /** Records on their way to one sink. */
@@ -18,13 +20,18 @@ const BATCH_TIMEOUT_MS = 35_000;
  * is not sure whether a batch was committed may write it once more. It does not retry.
  */
 export class BatchWriter {
-  constructor(private readonly database: Database) {}
+  /** @param clocks for deletes without Redis; undefined where no sink has them */
+  constructor(
+    private readonly database: Database,
+    private readonly clocks?: Pick<ClockOffset, 'get'>,
+  ) {}
 
   /** @param groups one for each sink. @throws DatabaseError; nothing was stored then, unless the connection broke during COMMIT. */
   async write(groups: readonly SinkRecords[]): Promise<BatchOutcome> {
     // Folded and encoded before a connection is taken.
     const staged = groups.map(({ sink, records }) => sink.stage(records));
-    const setup = groups.map(({ sink }) => sink.openBatch).join(';');
+    const offset = this.clocks && [tellClockOffset((await this.clocks.get()).offsetUs)];
+    const setup = [...groups.map(({ sink }) => sink.openBatch), ...(offset ?? [])].join(';');
     return this.database.withTransaction(
       async (client) => {
         const sum: BatchOutcome = { committed: 0, superseded: 0, deleted: 0 };

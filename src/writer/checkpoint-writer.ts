@@ -6,7 +6,7 @@ import { type Logger, silentLogger } from '../logger.js';
 import { Database, type PoolUse } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
 import { AbandonableWorker } from '../redis/abandonable-worker.js';
-import { RedisClock } from '../redis/clock.js';
+import { RedisClock, redisTimeUs } from '../redis/clock.js';
 import { RedisConnection, redisErrorText, throttledErrorLog } from '../redis/connection.js';
 import { DeadLetterQueue } from '../redis/dead-letter-queue.js';
 import { settlesWithin } from '../redis/deadline.js';
@@ -20,6 +20,7 @@ import { writerChores } from './chores.js';
 import { ChunkProcessor } from './chunk-processor.js';
 import { type Chunk, ChunkReader } from './chunk-reader.js';
 import { type BreakerState, CircuitBreaker } from './circuit-breaker.js';
+import { ClockOffset } from './clock-offset.js';
 import { DeadLetterWriter } from './dead-letter-writer.js';
 import { JobCleanup } from './job-cleanup.js';
 import { Maintenance } from './maintenance.js';
@@ -92,6 +93,7 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
     this.#cleanup = new JobCleanup(client, this.#keys, onError);
     this.#deadLetters = new DeadLetterQueue(client, this.#keys, onError);
     this.#clock = new RedisClock(client, this.#keys);
+    const clocks = new ClockOffset(this.#database, () => redisTimeUs(client, this.#keys));
     const { signal } = this.#giveUp;
     this.#committer = new BatchCommitter({
       database: this.#database,
@@ -103,6 +105,7 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
       onBatch: (event) => this.#committed(event),
       onRetry: (failure) => this.#tell(() => this.emit('retry', failure)),
       nowUs: () => this.#clock.nowUs(),
+      clocks,
     });
     const chores = writerChores({
       queue: () => this.#worker,
@@ -111,6 +114,7 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
       database: this.#database,
       sinks: [...this.#sinks.values()],
       tombstoneDays,
+      clocks,
       logger: this.#logger,
     });
     if (retention !== undefined) {

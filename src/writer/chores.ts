@@ -4,6 +4,7 @@ import type { Logger } from '../logger.js';
 import type { Database } from '../postgres/database.js';
 import { oldestSequenceOf } from '../redis/dead-letter-queue.js';
 import { deadLetterKeys, type QueueKeys } from '../redis/queue-keys.js';
+import type { ClockOffset } from './clock-offset.js';
 import type { Chore } from './maintenance.js';
 import { OrphanSweep } from './orphan-sweep.js';
 import type { Sink } from './sink.js';
@@ -21,12 +22,13 @@ export interface ChoreOptions {
   database: Database;
   sinks: readonly Sink[];
   tombstoneDays: number;
+  clocks: Pick<ClockOffset, 'get'>;
   logger: Logger;
 }
 
 /** What a writer does now and then beside its work. Every replica does all of it: each is harmless to do twice. */
 export function writerChores(options: ChoreOptions): Chore[] {
-  const { queue, client, keys, database, sinks, tombstoneDays, logger } = options;
+  const { queue, client, keys, database, sinks, tombstoneDays, clocks, logger } = options;
   const recover = async () => {
     const running = queue();
     const recovered = running ? await recoverStalled(running, client, keys) : 0;
@@ -35,7 +37,7 @@ export function writerChores(options: ChoreOptions): Chore[] {
   const sweeps = [keys, deadLetterKeys(keys)].map((swept) => new OrphanSweep(client, swept));
   const maintain = async (sink: Sink) => {
     const oldestSequence = await oldestSequenceOf(client, keys);
-    await sink.maintain?.(database, { tombstoneDays, oldestSequence });
+    await sink.maintain?.(database, { tombstoneDays, oldestSequence, clocks: await clocks.get() });
   };
   return [
     { intervalMs: RECOVERY_INTERVAL_MS, run: recover },

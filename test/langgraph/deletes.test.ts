@@ -4,6 +4,7 @@ import { Database } from '../../src/postgres/database.js';
 import { graphTableNames, graphTableSql } from '../../src/postgres/graph-tables.js';
 import { type Place, testPlace } from '../store/place.js';
 import { HeldCommits } from '../writer/held-commit.js';
+import { SAME_CLOCK } from '../writer/records.js';
 import { startGraphWriter } from './graph-writer.js';
 import { graphsOn } from './graphs.js';
 import { rowsOf, testSaver, tuplesOf } from './place.js';
@@ -113,7 +114,11 @@ it('a delete that broke off counts: its rows are gone to every read, new ones ar
     expect(await saver.pruneThreads({ keepLast: 1 })).toEqual({ threads: 0, checkpoints: 0, heldBack: 0 });
     await expect(saver.copyThread('broken', 'copy')).rejects.toMatchObject({ field: 'from' });
     await place.pool.query(`UPDATE ${names.tombstones} SET created_at = now() - interval '2 minutes'`);
-    await new GraphSink(names).maintain(database, { tombstoneDays: 30, oldestSequence: undefined });
+    await new GraphSink(names).maintain(database, {
+      tombstoneDays: 30,
+      oldestSequence: undefined,
+      clocks: SAME_CLOCK,
+    });
     expect(await rowsOf(place, 'broken')).toEqual(NOTHING);
   } finally {
     await database.close();

@@ -4,6 +4,7 @@ import { tableNames } from '../../src/postgres/identifiers.js';
 import { dropPartitions } from '../../src/postgres/partitions.js';
 import { migrate } from '../../src/postgres/schema.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
+import { SAME_CLOCK } from '../writer/records.js';
 import { FEBRUARY, JANUARY, LONG_AGO, MARCH, NOW, partitionedPlace } from './partitioned-place.js';
 
 const here = partitionedPlace();
@@ -76,7 +77,11 @@ describe('dropPartitions', () => {
     await query(`ALTER TABLE ${here.place.schema}.checkpoints DETACH PARTITION ${here.place.schema}.checkpoints_p202601;
       COMMENT ON TABLE ${here.place.schema}.checkpoints_p202601 IS 'checkpoint-queue: dropped from ${here.place.schema}.checkpoints'`);
     await deliver([3, newCheckpoint({ id: 'b', timestamp: JANUARY, state: 'newer' })]);
-    await here.sink.maintain(here.database, { tombstoneDays: 30, oldestSequence: undefined });
+    await here.sink.maintain(here.database, {
+      tombstoneDays: 30,
+      oldestSequence: undefined,
+      clocks: SAME_CLOCK,
+    });
     expect(await query(`SELECT id FROM ${here.place.schema}.checkpoints_ids`)).toEqual([{ id: 'b' }]);
     expect(await rowsOf('b')).toEqual(['default: newer']);
     expect(

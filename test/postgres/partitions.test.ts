@@ -5,6 +5,7 @@ import { makePartitions } from '../../src/postgres/partitions.js';
 import { migrate } from '../../src/postgres/schema.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { startWriter, testPlace, testStore } from '../store/place.js';
+import { SAME_CLOCK } from '../writer/records.js';
 import { JANUARY, LONG_AGO, partitionedPlace } from './partitioned-place.js';
 
 const here = partitionedPlace();
@@ -50,7 +51,11 @@ describe('partitions', () => {
   it('that are missing are made by the maintenance of a writer', async () => {
     const month = new Date().toISOString().slice(0, 7).replace('-', '');
     await query(`DROP TABLE ${here.place.schema}.checkpoints_p${month}`);
-    await here.sink.maintain(here.database, { tombstoneDays: 30, oldestSequence: undefined });
+    await here.sink.maintain(here.database, {
+      tombstoneDays: 30,
+      oldestSequence: undefined,
+      clocks: SAME_CLOCK,
+    });
     expect(await partitions()).toContain(`p${month}`);
   });
 

@@ -77,3 +77,6 @@ export class Model {
 function isNewer(a: Save, b: Save): boolean {
   return a.version > b.version || (a.version === b.version && a.sequence > b.sequence);
 }
+
+/** Redis and PostgreSQL with one clock, for maintenance. */
+export const SAME_CLOCK = { offsetUs: 0, redisTimeUs: Number.MAX_SAFE_INTEGER };

@@ -8,6 +8,7 @@ import { CheckpointRow } from '../../src/writer/checkpoint-row.js';
 import { CheckpointSink } from '../../src/writer/checkpoint-sink.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { type Place, statementsOf, testPlace, testStore } from '../store/place.js';
+import { SAME_CLOCK } from './records.js';
 
 let place: Place;
 let store: QueuedCheckpointStore;
@@ -22,7 +23,8 @@ beforeEach(async () => {
   await store.initSchema();
 });
 
-const maintain = (oldestSequence?: number) => sink.maintain(database, { tombstoneDays: 30, oldestSequence });
+const maintain = (oldestSequence?: number) =>
+  sink.maintain(database, { tombstoneDays: 30, oldestSequence, clocks: SAME_CLOCK });
 
 async function age(interval: string): Promise<void> {
   await place.pool.query(
