@@ -24,6 +24,8 @@ export type EntryRequest = { type: 'goOn' };
 /** The worker process as it is, but for what is to fail. */
 async function main({ failpoints: plan, deadlyPrefix }: WorkerSetup): Promise<void> {
   const config = Object.assign({}, withServices(loadConfig()), {
+    // A deadly sink takes the place of the worker's own.
+    checkpoints: deadlyPrefix === undefined,
     sinks: deadlyPrefix === undefined ? [] : [new DeadlySink(tableNames(loadConfig()), deadlyPrefix)],
   });
   if (!plan) return runWorker(config);

@@ -125,6 +125,8 @@ export class World {
         redis: this.redelivery.redis,
         postgres: pool,
         lingerMs: 0,
+        // A sabotaged sink takes the place of the writer's own.
+        checkpoints: sinks === undefined,
         sinks: sinks?.(this.#schema),
       });
       this.#writers.push(writer);
