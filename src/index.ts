@@ -41,9 +41,18 @@ export {
   WriteRefusedError,
 } from './errors.js';
 export type { Logger } from './logger.js';
-export type { PgClient, PgPool, PoolUse, PostgresOption } from './postgres/database.js';
+export type { PoolUse } from './postgres/database.js';
 export type { Period } from './postgres/identifiers.js';
 export type { DroppedPartitions } from './postgres/partitions.js';
+export type {
+  PgClient,
+  PgPool,
+  PgPoolConfig,
+  PgQuery,
+  PgResult,
+  PgSubmittable,
+  PostgresOption,
+} from './postgres/pg-types.js';
 export type { ProducerLimits } from './producer/limits.js';
 export { CheckpointRecorder, type Resumed } from './recorder/checkpoint-recorder.js';
 export type { BackgroundFailure, CheckpointRecorderOptions } from './recorder/recorder-options.js';

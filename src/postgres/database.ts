@@ -3,18 +3,12 @@ import { CheckpointQueueError, ClosedError, DatabaseError, InvalidConfigError } 
 import type { Logger } from '../logger.js';
 import { parseDsn } from './dsn.js';
 import { EncodingGuard } from './encoding.js';
-import { type PgClient, queryRows, type TextRow } from './rows.js';
+import type { PgClient, PgPool, PgPoolConfig, PostgresOption } from './pg-types.js';
+import { queryRows, type TextRow } from './rows.js';
 import { conditionOf, sqlStateOf } from './sqlstate.js';
 
-export { type PgClient, queryRows, type TextRow };
-
-/** What is used of a `pg` pool. */
-export interface PgPool {
-  connect(): Promise<PgClient>;
-  end(): Promise<void>;
-  on?(event: 'connect', listener: (client: PgClient) => void): unknown;
-  off?(event: 'connect', listener: (client: PgClient) => void): unknown;
-}
+export type { PgClient, PgPool, PostgresOption } from './pg-types.js';
+export { queryRows, type TextRow } from './rows.js';
 
 /** The connections of a pool. */
 export interface PoolUse {
@@ -25,9 +19,6 @@ export interface PoolUse {
   /** Who waits for one. */
   readonly waiting: number;
 }
-
-/** A DSN, a `pg` pool configuration, or a pool of yours, which stays yours to close. */
-export type PostgresOption = string | pg.PoolConfig | PgPool;
 
 export interface TransactionOptions {
   /** SQL without parameters that goes out together with BEGIN. */
@@ -172,7 +163,7 @@ function surviveLoss(client: PgClient): void {
 }
 
 function openPool(
-  postgres: string | pg.PoolConfig,
+  postgres: string | PgPoolConfig,
   { logger, max, connectTimeoutMs = 10_000, field }: DatabaseOptions,
 ): pg.Pool {
   const pool = new pg.Pool({
@@ -181,7 +172,7 @@ function openPool(
     connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
     ...(max !== undefined && { max }),
-    ...(typeof postgres === 'string' ? parseDsn(postgres, field) : postgres),
+    ...(typeof postgres === 'string' ? parseDsn(postgres, field) : (postgres as pg.PoolConfig)),
   });
   // Without a listener the loss of an idle connection would end the process.
   pool.on('error', (error) =>

@@ -1,5 +1,6 @@
 import { InvalidConfigError } from '../errors.js';
-import { type PgClient, queryRows } from './rows.js';
+import type { PgClient } from './pg-types.js';
+import { queryRows } from './rows.js';
 
 /** Of JSON, and so of checkpoints: in any other encoding some of their characters cannot be stored. */
 export const ENCODING = 'UTF8';

@@ -1,7 +1,4 @@
-import type pg from 'pg';
-
-/** What is used of a `pg` client. */
-export type PgClient = Pick<pg.PoolClient, 'query' | 'release' | 'on' | 'off'>;
+import type { PgClient } from './pg-types.js';
 
 /** A result row with every column as PostgreSQL printed it: independent of the application's type parsers. */
 export type TextRow = Record<string, string | null>;
