@@ -108,15 +108,14 @@ async function dashboardGuest(
   { dashboardToken: token, ...config }: DashboardConfig & Pick<ConnectedConfig, 'dashboardToken'>,
   logger: Logger,
 ): Promise<HttpGuest> {
-  const [{ Dashboard }, { registerDashboard }, { BASE_PATH, SERVER_OPTIONS }] = await Promise.all([
+  const [{ Dashboard }, { registerDashboard }, { BASE_PATH }] = await Promise.all([
     import('../src/dashboard/dashboard.js'),
     import('../src/dashboard/register.js'),
     import('../src/dashboard/server.js'),
   ]);
   const dashboard = new Dashboard({ ...config, token }, logger);
   return {
-    options: SERVER_OPTIONS,
-    register: (app) => registerDashboard(app, dashboard, { basePath: BASE_PATH }),
+    register: (server) => registerDashboard(server, dashboard, { basePath: BASE_PATH }),
     close: () => dashboard.close(),
   };
 }

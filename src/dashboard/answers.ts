@@ -38,14 +38,10 @@ const STATUS: Readonly<Record<string, number>> = {
   CLOSED: 503,
 };
 
-/** Of Fastify's own errors, whose messages repeat what was sent. */
+/** Of an `HttpError`. */
 const WORDS: Readonly<Record<number, string>> = {
   400: 'the request cannot be read',
-  403: 'this is not to be had here',
-  404: 'there is nothing at this path',
-  405: 'this cannot be done here',
   413: 'the body is too large',
-  414: 'the path is too long',
   415: 'the body must be of type application/json',
   503: 'it took too long',
 };

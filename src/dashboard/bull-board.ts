@@ -1,12 +1,12 @@
 import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
-import { FastifyAdapter } from '@bull-board/fastify';
 import { Queue } from 'bullmq';
-import type { FastifyInstance } from 'fastify';
+import type { Scope } from '../http/scope.js';
 import { deadLetterKeys, retentionQueue } from '../redis/queue-keys.js';
-import { RequestError } from './answers.js';
+import { errorBody, RequestError } from './answers.js';
+import { BoardAdapter } from './board-adapter.js';
 import type { Dashboard } from './dashboard.js';
-import type { Door } from './door.js';
+import { type Door, READING } from './door.js';
 import { setSecurityHeaders } from './security-headers.js';
 
 /** What is shown of a job's data: what our own jobs have, none of which is of a state. A job of somebody else may hold anything. */
@@ -20,33 +20,30 @@ const SHOWN_DATA = new Set([
  * bull-board, to look at the jobs of the queue, its dead letters and its retention. It cannot change anything: a chunk that is retried or
  * removed by hand would leave its payload, its marks and what waits for it behind.
  */
-export async function bullBoard(
-  scope: FastifyInstance,
+export function bullBoard(
+  scope: Scope,
   dashboard: Dashboard,
   door: Door,
   { basePath, dashboardPath }: { basePath: string; dashboardPath: string },
-): Promise<void> {
+): void {
   const queues = queuesOf(dashboard);
-  scope.addHook('onClose', () => closeQueues(queues));
+  scope.onClose(() => closeQueues(queues));
   const redirectStrangers = door.redirectStrangers(dashboardPath);
-  scope.addHook('onRequest', async (request, reply) => {
+  scope.before(async (request, reply) => {
+    const isApi = request.path.startsWith(`${basePath}/api/`);
     setSecurityHeaders(reply, 'board');
-    if (request.url.startsWith(`${basePath}/api/`)) await door.checkAccess(request, reply);
+    if (isApi) await door.checkAccess(request, reply);
     else await redirectStrangers(request, reply);
-    if (reply.sent) return reply;
-    if (request.method === 'GET' || request.method === 'HEAD') return undefined;
-    throw new RequestError(405, 'READ_ONLY', 'queues can only be looked at here');
+    if (reply.sent) return;
+    if (!READING.has(request.method)) {
+      throw new RequestError(405, 'READ_ONLY', 'queues can only be looked at here');
+    }
+    // BullMQ waits for a Redis that is away, for as long as that may be.
+    if (isApi) await dashboard.checkRedis();
   });
-  // BullMQ waits for a Redis that is away, for as long as that may be.
-  scope.addHook('preHandler', async (request) => {
-    if (request.url.startsWith(`${basePath}/api/`)) await dashboard.checkRedis();
-  });
-  scope.addHook('onSend', async (request, reply, payload) =>
-    String(reply.getHeader('content-type')).startsWith('text/html')
-      ? ownPage(String(payload), basePath, request.headers['x-forwarded-prefix'])
-      : payload,
+  scope.otherwise((_, reply) =>
+    reply.code(404).send(errorBody('NOT_FOUND', 'there is nothing at this path')),
   );
-  const adapter = new FastifyAdapter().setBasePath(basePath);
   createBullBoard({
     queues: queues.map((queue) => {
       const board = new BullMQAdapter(queue, { readOnlyMode: true, allowRetries: false });
@@ -54,25 +51,14 @@ export async function bullBoard(
       board.setFormatter('returnValue', () => null);
       return board;
     }),
-    serverAdapter: adapter,
+    serverAdapter: new BoardAdapter(scope, (forwarded) => prefixOf(forwarded) + basePath),
     options: { uiConfig: { boardTitle: `checkpoint-queue: ${dashboard.keys.queue}` } },
   });
-  // Its own answers repeat the error's message: it is answered as all others are.
-  adapter.setErrorHandler((error) => {
-    throw error;
-  });
-  await scope.register(adapter.registerPlugin());
 }
 
-/**
- * Without the fonts that it would fetch from another company's server, and with the path that the browser sees: a reverse proxy that
- * takes a part of it away says so by `X-Forwarded-Prefix`.
- */
-function ownPage(html: string, basePath: string, forwarded: string | string[] | undefined): string {
-  const prefix = typeof forwarded === 'string' && /^(\/[\w.~-]+)+$/.test(forwarded) ? forwarded : '';
-  return html
-    .replace(/<link href="https:[^>]*>/g, '')
-    .replace(`<base href="${basePath}/"`, `<base href="${prefix}${basePath}/"`);
+/** A reverse proxy that takes a part of the path away says so by `X-Forwarded-Prefix`. */
+function prefixOf(forwarded: string | string[] | undefined): string {
+  return typeof forwarded === 'string' && /^(\/[\w.~-]+)+$/.test(forwarded) ? forwarded : '';
 }
 
 function queuesOf({ keys, connection }: Dashboard): Queue[] {

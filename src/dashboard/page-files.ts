@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import fastifyStatic from '@fastify/static';
-import type { FastifyInstance } from 'fastify';
+import type { Scope } from '../http/scope.js';
+import { serveFiles } from '../http/static-files.js';
 import type { Door } from './door.js';
 
 /** Stands beside this file, in the sources as in the built package. */
@@ -14,19 +14,13 @@ const VENDOR_FILES = ['uPlot.esm.js', 'uPlot.min.css'];
  * The files of the page. They are in the public package and hold no data, so that who has not signed in may have them, but for the
  * page itself, in whose place he gets the one to sign in.
  */
-export async function pageFiles(scope: FastifyInstance, door: Door, basePath: string): Promise<void> {
+export function pageFiles(scope: Scope, door: Door, basePath: string): void {
   const redirectStrangers = door.redirectStrangers(basePath);
-  scope.addHook('onRequest', async (request, reply) => {
-    const [path] = request.url.slice(basePath.length).split('?', 1);
-    return path === '/' || path === '/index.html' ? redirectStrangers(request, reply) : undefined;
+  scope.before(async (request, reply) => {
+    const isPage = [`${basePath}/`, `${basePath}/index.html`].includes(request.path);
+    if (isPage) await redirectStrangers(request, reply);
   });
-  const common = { decorateReply: false, dotfiles: 'ignore', cacheControl: false } as const;
-  await scope.register(fastifyStatic, { ...common, root: PAGE_FOLDER, prefix: '/' });
+  serveFiles(scope, PAGE_FOLDER);
   const vendor = join(dirname(createRequire(import.meta.url).resolve('uplot/package.json')), 'dist');
-  await scope.register(fastifyStatic, {
-    ...common,
-    root: vendor,
-    prefix: '/vendor/',
-    allowedPath: (path) => VENDOR_FILES.includes(path.replace(/^\//, '')),
-  });
+  serveFiles(scope.within('/vendor'), vendor, VENDOR_FILES);
 }

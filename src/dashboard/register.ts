@@ -1,4 +1,5 @@
-import type { FastifyInstance } from 'fastify';
+import type { HttpReply } from '../http/exchange.js';
+import type { Scope } from '../http/scope.js';
 import { answerOf, errorBody } from './answers.js';
 import { bullBoard } from './bull-board.js';
 import type { Dashboard } from './dashboard.js';
@@ -16,62 +17,45 @@ export interface DashboardPlace {
 }
 
 /**
- * Serves a dashboard as a part of a Fastify server, which has to be made with `SERVER_OPTIONS`. What else the server has is not
- * touched. The dashboard stays the caller's to close, after the server.
+ * Serves a dashboard as a part of a server. What else the server has is not touched. The dashboard stays the caller's to close, after
+ * the server.
  */
-export async function registerDashboard(
-  app: FastifyInstance,
-  dashboard: Dashboard,
-  { basePath }: DashboardPlace,
-): Promise<void> {
+export function registerDashboard(server: Scope, dashboard: Dashboard, { basePath }: DashboardPlace): void {
   const door = new Door(dashboard.access);
-  await app.register(
-    async (scope) => {
-      answers(scope, dashboard);
-      scope.addHook('onRequest', async (_, reply) => setSecurityHeaders(reply));
-      scope.addHook('onRequest', door.checkHost);
-      scope.addHook('onRequest', door.checkOrigin);
-      await scope.register(async (open) => sessionRoutes(open, dashboard, door), { prefix: '/api' });
-      await scope.register(async (api) => apiRoutes(api, dashboard, door), { prefix: '/api' });
-      const queues = { basePath: `${basePath}/queues`, dashboardPath: basePath };
-      await scope.register((board) => bullBoard(board, dashboard, door, queues), { prefix: '/queues' });
-      await scope.register((files) => pageFiles(files, door, basePath));
-    },
-    { prefix: basePath },
-  );
+  const scope = server.within(basePath);
+  scope.onError((error, reply) => answerError(error, reply, dashboard));
+  scope.before(async (_, reply) => setSecurityHeaders(reply));
+  scope.before(door.checkHost);
+  scope.before(door.checkOrigin);
+  scope.otherwise(notFound);
+  sessionRoutes(scope.within('/api'), dashboard, door);
+  apiRoutes(scope.within('/api'), dashboard, door);
+  bullBoard(scope.within('/queues'), dashboard, door, {
+    basePath: `${basePath}/queues`,
+    dashboardPath: basePath,
+  });
+  pageFiles(scope.within(), door, basePath);
   // Relative, as it may be behind a path of a reverse proxy.
-  app.get(basePath, async (_, reply) => reply.redirect(`.${basePath}/`));
+  server.get(basePath, (_, reply) => reply.redirect(`.${basePath}/`));
 }
 
-function apiRoutes(api: FastifyInstance, dashboard: Dashboard, door: Door): void {
-  api.addHook('onRequest', door.checkAccess);
+function apiRoutes(api: Scope, dashboard: Dashboard, door: Door): void {
+  api.before(door.checkAccess);
+  api.otherwise(notFound);
   overviewRoutes(api, dashboard, door);
   deadLetterRoutes(api, dashboard);
   executionRoutes(api, dashboard);
-  api.all('/*', async (_, reply) => reply.callNotFound());
 }
 
-/** Of every error, and every path that is not there, in one form. Only JSON is read, and a body may be left out. */
-function answers(scope: FastifyInstance, { logger }: Dashboard): void {
-  scope.setErrorHandler((error, _, reply) => {
-    const { status, body, expected } = answerOf(error);
-    if (!expected) {
-      const { name, code } = error as NodeJS.ErrnoException;
-      logger.error({ error: code ?? name }, 'the dashboard met an unexpected error');
-    }
-    return reply.code(status).send(body);
-  });
-  scope.setNotFoundHandler((_, reply) =>
-    reply.code(404).send(errorBody('NOT_FOUND', 'there is nothing at this path')),
-  );
-  scope.removeAllContentTypeParsers();
-  scope.addContentTypeParser('application/json', { parseAs: 'string' }, async (_: unknown, text: string) => {
-    if (text === '') return undefined;
-    try {
-      return JSON.parse(text);
-    } catch {
-      // The message of the error repeats what was sent.
-      throw Object.assign(new Error('not JSON'), { statusCode: 400 });
-    }
-  });
+function answerError(error: unknown, reply: HttpReply, { logger }: Dashboard): void {
+  const { status, body, expected } = answerOf(error);
+  if (!expected) {
+    const { name, code } = error as NodeJS.ErrnoException;
+    logger.error({ error: code ?? name }, 'the dashboard met an unexpected error');
+  }
+  reply.code(status).send(body);
+}
+
+function notFound(_: unknown, reply: HttpReply): HttpReply {
+  return reply.code(404).send(errorBody('NOT_FOUND', 'there is nothing at this path'));
 }

@@ -1,4 +1,4 @@
-import type { FastifyReply } from 'fastify';
+import type { HttpReply } from '../http/exchange.js';
 
 const PAGE_POLICY = [
   "default-src 'none'",
@@ -20,7 +20,7 @@ const BOARD_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' '
 );
 
 /** What tells a browser to run nothing but our files, to show the dashboard in no other site's frame, and to keep nothing. */
-export function setSecurityHeaders(reply: FastifyReply, part: 'page' | 'board' = 'page'): void {
+export function setSecurityHeaders(reply: HttpReply, part: 'page' | 'board' = 'page'): void {
   reply.headers({
     'content-security-policy': part === 'page' ? PAGE_POLICY : BOARD_POLICY,
     'x-content-type-options': 'nosniff',

@@ -1,10 +1,9 @@
-import fastify from 'fastify';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { Dashboard } from '../../src/dashboard/dashboard.js';
 import { registerDashboard } from '../../src/dashboard/register.js';
 import { ReplayTasks } from '../../src/dashboard/replay-tasks.js';
-import { SERVER_OPTIONS } from '../../src/dashboard/server.js';
 import { NOTHING_REPLAYED, type ReplayOptions } from '../../src/dead-letters/replay-options.js';
+import { HttpServer } from '../../src/http/server.js';
 import { silentLogger } from '../../src/logger.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { testPlace, testStore } from '../store/place.js';
@@ -18,17 +17,15 @@ it('of an unexpected error nothing is told but that, and nothing but its name is
   const logger = { ...silentLogger, error: vi.fn() };
   const dashboard = new Dashboard({ ...place, enqueueTimeoutMs: 5000 }, logger);
   dashboard.letters.count = () => Promise.reject(new TypeError(`a bug beside ${CANARY}`));
-  const app = fastify(SERVER_OPTIONS);
+  const http = new HttpServer();
   onTestFinished(async () => {
-    await app.close();
+    await http.close();
     await dashboard.close();
   });
-  await registerDashboard(app, dashboard, { basePath: '/dashboard' });
-  const answer = await app.inject({
-    url: '/dashboard/api/dead-letters/count',
-    headers: { host: 'localhost' },
-  });
-  expect({ status: answer.statusCode, body: answer.json() }).toEqual({
+  registerDashboard(http.root, dashboard, { basePath: '/dashboard' });
+  await http.listen({ host: '127.0.0.1', port: 0 });
+  const answer = await fetch(`${http.origin}/dashboard/api/dead-letters/count`);
+  expect({ status: answer.status, body: await answer.json() }).toEqual({
     status: 500,
     body: { error: { code: 'UNEXPECTED', message: 'unexpected error' } },
   });

@@ -1,6 +1,7 @@
-import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import type { ConnectedConfig } from '../../src/config.js';
 import { HttpListenError } from '../../src/errors.js';
+import type { Scope } from '../../src/http/scope.js';
+import { HttpServer } from '../../src/http/server.js';
 import { RedisConnection } from '../../src/redis/connection.js';
 import { settlesWithin, withDeadline } from '../../src/redis/deadline.js';
 import { queueKeys } from '../../src/redis/queue-keys.js';
@@ -16,14 +17,13 @@ export type WorkerHttpConfig = Pick<
 > & {
   /** 0: a free one. */
   httpPort: number;
-  /** Serves what else it is to serve. Awaited before it listens; closed after it has stopped. */
+  /** Serves what else it is to serve; closed after the server has stopped. */
   guest?: HttpGuest | undefined;
 };
 
 /** A part of the server that is loaded only where it is wanted. */
 export interface HttpGuest {
-  readonly options: FastifyServerOptions;
-  register(app: FastifyInstance): Promise<void>;
+  register(server: Scope): void;
   close(): Promise<void>;
 }
 
@@ -38,7 +38,7 @@ const QUEUE_TIMEOUT_MS = 2000;
  * which has a door of its own.
  */
 export class WorkerHttp {
-  readonly #app: FastifyInstance;
+  readonly #http = new HttpServer();
   readonly #readiness: ReadinessProbe;
   readonly #redis: RedisConnection;
   #closing: Promise<void> | undefined;
@@ -57,7 +57,7 @@ export class WorkerHttp {
         'reading the queue',
       );
     const readQueue = remembered(REMEMBERED_MS, () => read().catch(() => undefined));
-    this.#app = this.#routes(new WriterMetrics(writer, config.queue, readQueue));
+    this.#routes(new WriterMetrics(writer, config.queue, readQueue));
   }
 
   /** Listens before the writer starts, so that a start that takes long can be told from one that hangs. @throws HttpListenError */
@@ -65,8 +65,8 @@ export class WorkerHttp {
     const http = new WorkerHttp(writer, config);
     const { httpHost: host, httpPort: port } = config;
     try {
-      await config.guest?.register(http.#app);
-      await http.#app.listen({ host, port });
+      config.guest?.register(http.#http.root);
+      await http.#http.listen({ host, port });
       return http;
     } catch (error) {
       await http.close();
@@ -76,7 +76,7 @@ export class WorkerHttp {
 
   /** Where it listens, as a URL. */
   get url(): string {
-    return this.#app.listeningOrigin;
+    return this.#http.origin;
   }
 
   /** Ends what is under way, and never takes longer than a few seconds. Idempotent. */
@@ -86,28 +86,25 @@ export class WorkerHttp {
   }
 
   async #close(): Promise<void> {
-    await settlesWithin(this.#app.close(), CLOSE_MS);
+    await settlesWithin(this.#http.close(), CLOSE_MS);
     this.#redis.close();
     await Promise.all([this.#readiness.close(), this.config.guest?.close()]);
   }
 
-  #routes(metrics: WriterMetrics): FastifyInstance {
-    const app = fastify({ forceCloseConnections: true, ...this.config.guest?.options });
-    app.get('/healthz', async (_, reply) => {
+  #routes(metrics: WriterMetrics): void {
+    const { root } = this.#http;
+    root.get('/healthz', (_, reply) => {
       const { state } = this.writer;
       return reply.code(state === 'ended' ? 503 : 200).send({ alive: state !== 'ended', worker: state });
     });
-    app.get('/readyz', async (_, reply) => {
+    root.get('/readyz', async (_, reply) => {
       const readiness = await this.#readiness.look();
       return reply.code(readiness.ready ? 200 : 503).send(readiness);
     });
-    app.get('/metrics', async (_, reply) =>
+    root.get('/metrics', async (_, reply) =>
       reply.type(metrics.registry.contentType).send(await metrics.text()),
     );
-    // Fastify's own answers repeat the error's message.
-    app.setErrorHandler((_, __, reply) => reply.code(500).send({ error: 'unexpected error' }));
-    app.setNotFoundHandler((_, reply) => reply.code(404).send({ error: 'not found', paths: PATHS }));
-    return app;
+    root.otherwise((_, reply) => reply.code(404).send({ error: 'not found', paths: PATHS }));
   }
 }
 

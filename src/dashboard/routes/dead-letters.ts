@@ -1,6 +1,6 @@
-import type { FastifyInstance } from 'fastify';
 import type { DeadLetter } from '../../dead-letters/dead-letter.js';
 import { DeadLetterNotFoundError } from '../../errors.js';
+import type { Scope } from '../../http/scope.js';
 import { RequestError } from '../answers.js';
 import type { Dashboard } from '../dashboard.js';
 import { filterOfQuery, selectionOfBody } from '../dead-letter-parameters.js';
@@ -14,7 +14,7 @@ const MAX_WAITED_FOR = 1000;
 const PURGE_TIMEOUT_MS = 600_000;
 
 /** `dead-letters`: what PostgreSQL refuses, to look at, to replay and to give up. A payload is shown to who asks for it. */
-export function deadLetterRoutes(api: FastifyInstance, { letters, replays, logger }: Dashboard): void {
+export function deadLetterRoutes(api: Scope, { letters, replays, logger }: Dashboard): void {
   api.get('/dead-letters', async (request) => {
     const filter = filterOfQuery(request.query, ['limit', 'after']);
     const query = filledIn(request.query);
@@ -28,10 +28,10 @@ export function deadLetterRoutes(api: FastifyInstance, { letters, replays, logge
     count: await letters.count(filterOfQuery(request.query)),
   }));
 
-  api.get<{ Params: { id: string } }>('/dead-letters/:id', async (request) => {
+  api.get('/dead-letters/:id', async (request) => {
     const query = filledIn(request.query);
     assertKnown(query, ['payload']);
-    const { id } = request.params;
+    const id = request.parameter('id');
     const letter = await letters.get(id, { payload: flag(query, 'payload') });
     if (!letter) throw new DeadLetterNotFoundError(id);
     return shown(letter);
@@ -52,24 +52,28 @@ export function deadLetterRoutes(api: FastifyInstance, { letters, replays, logge
     return result;
   });
 
-  api.post('/dead-letters/purge', { handlerTimeout: PURGE_TIMEOUT_MS }, async (request) => {
-    const purged = await letters.purge(selectionOfBody(request.body));
-    logger.info({ purged }, 'dead letters purged from the dashboard');
-    return { purged };
-  });
+  api.post(
+    '/dead-letters/purge',
+    async (request) => {
+      const purged = await letters.purge(selectionOfBody(request.body));
+      logger.info({ purged }, 'dead letters purged from the dashboard');
+      return { purged };
+    },
+    { timeoutMs: PURGE_TIMEOUT_MS },
+  );
 
   api.post('/dead-letters/replays', async (request, reply) =>
     reply.code(202).send({ task: replays.start(selectionOfBody(request.body)) }),
   );
 
-  api.get<{ Params: { task: string } }>('/dead-letters/replays/:task', async (request) => {
-    const progress = replays.progress(request.params.task);
+  api.get('/dead-letters/replays/:task', async (request) => {
+    const progress = replays.progress(request.parameter('task'));
     if (!progress) throw taskNotFound();
     return progress;
   });
 
-  api.delete<{ Params: { task: string } }>('/dead-letters/replays/:task', async (request, reply) => {
-    if (!replays.cancel(request.params.task)) throw taskNotFound();
+  api.delete('/dead-letters/replays/:task', async (request, reply) => {
+    if (!replays.cancel(request.parameter('task'))) throw taskNotFound();
     return reply.code(204).send();
   });
 }

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { Scope } from '../../http/scope.js';
 import type { Dashboard } from '../dashboard.js';
 import { differenceOf } from '../difference.js';
 import { assertKnown, filledIn, oneOf, text, wholeNumber } from '../parameters.js';
@@ -7,7 +7,7 @@ const EXECUTIONS = { fallback: 20, maximum: 200 };
 const CHECKPOINTS = { fallback: 100, maximum: 1000 };
 
 /** `executions`: which were saved lately, their checkpoints in order, and what changed from one to the next. */
-export function executionRoutes(api: FastifyInstance, dashboard: Dashboard): void {
+export function executionRoutes(api: Scope, dashboard: Dashboard): void {
   const { executions } = dashboard;
 
   api.get('/executions', async (request) => {
@@ -16,10 +16,10 @@ export function executionRoutes(api: FastifyInstance, dashboard: Dashboard): voi
     return { executions: await executions.recent(wholeNumber(query, 'limit', EXECUTIONS)) };
   });
 
-  api.get<{ Params: { executionId: string } }>('/executions/:executionId/checkpoints', async (request) => {
+  api.get('/executions/:executionId/checkpoints', async (request) => {
     const query = filledIn(request.query);
     assertKnown(query, ['limit', 'order', 'after']);
-    const { executionId } = request.params;
+    const executionId = request.parameter('executionId');
     const limit = wholeNumber(query, 'limit', CHECKPOINTS);
     const order = oneOf(query, 'order', ['asc', 'desc']);
     const [found, pending] = await Promise.all([
@@ -30,16 +30,15 @@ export function executionRoutes(api: FastifyInstance, dashboard: Dashboard): voi
     return { checkpoints, next: found.length > limit ? (checkpoints.at(-1)?.id ?? null) : null, pending };
   });
 
-  api.get<{ Params: { executionId: string; id: string } }>(
-    '/executions/:executionId/checkpoints/:id',
-    async (request) => {
-      assertKnown(filledIn(request.query), []);
-      const { executionId, id } = request.params;
-      const { checkpoint, previous } = await executions.neighbours(executionId, id);
-      const difference = previous
-        ? differenceOf(previous.state, checkpoint.state)
-        : { changes: [], truncated: false };
-      return { checkpoint, previous: previous?.id ?? null, ...difference };
-    },
-  );
+  api.get('/executions/:executionId/checkpoints/:id', async (request) => {
+    assertKnown(filledIn(request.query), []);
+    const { checkpoint, previous } = await executions.neighbours(
+      request.parameter('executionId'),
+      request.parameter('id'),
+    );
+    const difference = previous
+      ? differenceOf(previous.state, checkpoint.state)
+      : { changes: [], truncated: false };
+    return { checkpoint, previous: previous?.id ?? null, ...difference };
+  });
 }

@@ -1,10 +1,10 @@
-import type { FastifyInstance } from 'fastify';
+import type { Scope } from '../../http/scope.js';
 import type { Dashboard } from '../dashboard.js';
 import type { Door } from '../door.js';
 import { assertKnown, filledIn, time } from '../parameters.js';
 
 /** `overview`: the queue and its workers, now and in the last minutes. */
-export function overviewRoutes(api: FastifyInstance, dashboard: Dashboard, door: Door): void {
+export function overviewRoutes(api: Scope, dashboard: Dashboard, door: Door): void {
   const { sampler, keys, names } = dashboard;
   api.get('/overview', async (request) => {
     const query = filledIn(request.query);

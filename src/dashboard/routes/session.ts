@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { Scope } from '../../http/scope.js';
 import { InvalidRequestError, RequestError } from '../answers.js';
 import { clearedCookie, sessionCookie, sessionOf } from '../cookie.js';
 import type { Dashboard } from '../dashboard.js';
@@ -6,7 +6,7 @@ import type { Door } from '../door.js';
 import { assertKnown, fieldsOf, text } from '../parameters.js';
 
 /** `session`: signing in and out, and whether that is needed. The only part of the API that is open. */
-export function sessionRoutes(api: FastifyInstance, { access, logger }: Dashboard, door: Door): void {
+export function sessionRoutes(api: Scope, { access, logger }: Dashboard, door: Door): void {
   api.get('/session', async (request) => ({ access: door.identityOf(request) !== undefined }));
 
   api.post('/session', async (request, reply) => {
