@@ -135,4 +135,6 @@ export interface ChunkJob {
   bytes: number;
   /** Of a dead letter that is replayed: when it was refused for the first time, in milliseconds since 1970. */
   firstFailedAt?: number;
+  /** How often the job was set aside because PostgreSQL refuses records of it and nothing shows that they are to blame. */
+  setAside?: number;
 }

@@ -11,7 +11,7 @@ import { setSecurityHeaders } from './security-headers.js';
 
 /** What is shown of a job's data: what our own jobs have, none of which is of a state. A job of somebody else may hold anything. */
 const SHOWN_DATA = new Set([
-  ...['sink', 'target', 'records', 'bytes'],
+  ...['sink', 'target', 'records', 'bytes', 'setAside'],
   ...['id', 'executionId', 'sequence', 'replays', 'sqlState', 'reason', 'firstFailedAt', 'lastFailedAt'],
   ...['jobId', 'worker', 'limits'],
 ]);

@@ -86,6 +86,7 @@ export class GraphSink implements Sink {
     const { bytes, lines } = encode(records);
     return {
       apply: (client) => this.#apply(client, bytes, lines, records.length),
+      applyAnew: (client) => this.#apply(client, bytes, lines, records.length, true),
       lastLook: (client) => this.#lastLook(client),
     };
   }
@@ -95,8 +96,10 @@ export class GraphSink implements Sink {
     bytes: Buffer,
     lines: readonly WriteRecord[],
     total: number,
+    anew = false,
   ): Promise<BatchOutcome> {
     await copyRecords(client, this.#sql.copy, bytes, lines);
+    if (anew) await client.query(this.#sql.removeStaged);
     const committed = await countOf(client, this.#sql.merge);
     const deleted = committed < total ? await countOf(client, this.#sql.countTombstoned) : 0;
     return { committed, deleted, superseded: total - committed - deleted };

@@ -10,6 +10,8 @@ export interface CheckpointTableSql extends Omit<TombstoneSql, 'lockBatch'> {
   readonly copy: string;
   /** $1: the round. Stores the staged records of that round that are newer than what is stored and under no tombstone. */
   readonly merge: string;
+  /** Removes what is stored under the keys that are staged. */
+  readonly removeStaged: string;
   /** How many staged records are under a tombstone. */
   readonly countTombstoned: string;
   /**
@@ -167,6 +169,7 @@ export function checkpointTableSql(
       ORDER BY s.id COLLATE "C"
       ON CONFLICT (id) DO UPDATE SET ${assign}
       WHERE (t.version, t.write_seq) < (excluded.version, excluded.write_seq) OR ${gone}`,
+    removeStaged: `DELETE FROM ${table} t WHERE t.id = ANY (ARRAY(SELECT id FROM pg_temp.${staging}))`,
     countTombstoned: `SELECT count(*) AS count FROM pg_temp.${staging} s WHERE ${tombstoned}`,
     // Behind the horizon of a foreign transaction that stays open for long there may be thousands of tombstones: none is looked
     // at unless its key is staged. Only rows that this batch wrote are touched, which it has locked already: any other one could

@@ -1,11 +1,12 @@
 import pg from 'pg';
-import { CheckpointQueueError, ClosedError, DatabaseError, InvalidConfigError } from '../errors.js';
+import { ClosedError, DatabaseError, InvalidConfigError } from '../errors.js';
 import type { Logger } from '../logger.js';
+import { asDatabaseError, BrokenConnection, connectionFailure, refusedStatement } from './database-errors.js';
 import { parseDsn } from './dsn.js';
 import { EncodingGuard } from './encoding.js';
 import type { PgClient, PgPool, PgPoolConfig, PostgresOption } from './pg-types.js';
 import { queryRows, type TextRow } from './rows.js';
-import { conditionOf, sqlStateOf } from './sqlstate.js';
+import { sqlStateOf } from './sqlstate.js';
 
 export type { PgClient, PgPool, PostgresOption } from './pg-types.js';
 export { queryRows, type TextRow } from './rows.js';
@@ -25,6 +26,8 @@ export interface TransactionOptions {
   setup?: string;
   /** After so many milliseconds without an end the connection is closed, and the outcome is not known. Default: never. */
   timeoutMs?: number | undefined;
+  /** Ends with ROLLBACK: only whether it would go through is of interest. Default false. */
+  rehearsal?: boolean;
 }
 
 export interface DatabaseOptions {
@@ -114,9 +117,9 @@ export class Database {
    */
   async withTransaction<T>(
     use: (client: PgClient) => Promise<T>,
-    { setup = '', timeoutMs }: TransactionOptions = {},
+    options: TransactionOptions = {},
   ): Promise<T> {
-    return this.withClient((client) => transact(client, use, setup), { timeoutMs });
+    return this.withClient((client) => transact(client, use, options), options);
   }
 
   /**
@@ -184,18 +187,18 @@ function openPool(
 async function transact<T>(
   client: PgClient,
   use: (client: PgClient) => Promise<T>,
-  setup: string,
+  { setup = '', rehearsal = false }: TransactionOptions,
 ): Promise<T> {
-  let result: T;
   try {
     await client.query(`BEGIN ISOLATION LEVEL READ COMMITTED; ${setup}`);
-    result = await use(client);
+    const result = await use(client);
+    await client.query(rehearsal ? 'ROLLBACK' : 'COMMIT');
+    return result;
   } catch (error) {
+    // After a COMMIT that was refused there is nothing left to roll back, but the answer shows that the session goes on.
     await rollback(client, error);
-    throw error;
+    throw refusedStatement(error);
   }
-  await client.query('COMMIT');
-  return result;
 }
 
 /** What a server that answers nothing leaves open is given up, with its connection. */
@@ -219,63 +222,6 @@ async function rollback(client: PgClient, cause: unknown): Promise<void> {
   } catch {
     throw new BrokenConnection(cause);
   }
-}
-
-class BrokenConnection extends Error {
-  constructor(override readonly cause: unknown) {
-    super('connection broken');
-  }
-}
-
-function connectionFailure(error: unknown): Error | undefined {
-  if (error instanceof BrokenConnection) return error;
-  if (error instanceof DatabaseError || !(error instanceof Error)) return undefined;
-  // An error of the socket, which has no SQLSTATE, one that ended the session, or a server that only reads: the address may lead to
-  // another one by now, and a pool would never notice.
-  const sqlState = sqlStateOf(error);
-  return sqlState === undefined || /^(57P|08|25006)/.test(sqlState) ? error : undefined;
-}
-
-// Classes whose messages speak of the server, roles and tables and never quote a value. Class 22 and 23 do.
-const MESSAGES_WITHOUT_DATA = new Set(['08', '25', '28', '3D', '3F', '40', '42', '53', '54', '55', '57']);
-
-/** Keeps the SQLSTATE; leaves out `detail`, `where` and, where it may quote a value, the message: then the code's own words stand there. */
-export function asDatabaseError(error: unknown): unknown {
-  const original = error instanceof BrokenConnection ? error.cause : error;
-  if (!(original instanceof Error) || original instanceof CheckpointQueueError) return original;
-  const sqlState = sqlStateOf(original);
-  if (sqlState !== undefined) {
-    const told =
-      isServersOwn(original) && MESSAGES_WITHOUT_DATA.has(sqlState.slice(0, 2))
-        ? original.message
-        : conditionOf(sqlState);
-    const message = `PostgreSQL error ${sqlState}${told === undefined ? '' : `: ${told}`}`;
-    return new DatabaseError(message, sqlState, { cause: origin(original) });
-  }
-  const { code } = original as NodeJS.ErrnoException;
-  if (code !== undefined || /connect|terminat|timeout|socket/i.test(original.message)) {
-    return new DatabaseError(`PostgreSQL cannot be reached: ${code ?? original.message}`, undefined);
-  }
-  return original;
-}
-
-/** A trigger or function may raise any code with any text. */
-function isServersOwn(error: Error): boolean {
-  const { routine, where } = error as pg.DatabaseError;
-  // Dynamic SQL of a function may have a value where the server expects a name.
-  return routine !== 'exec_stmt_raise' && !/\bfunction\b/.test(where ?? '');
-}
-
-/** The line of a COPY, from 1, that PostgreSQL refused; undefined where it names none. */
-export function copyLineOf({ cause }: DatabaseError): number | undefined {
-  return (cause as ReturnType<typeof origin> | undefined)?.copyLine;
-}
-
-/** What is kept of PostgreSQL's own error as a cause: its routine and, for COPY, the line. No value of a row. */
-function origin(error: Error): { routine?: string; copyLine?: number } {
-  const { routine, where } = error as pg.DatabaseError;
-  const copyLine = /^COPY \S+, line (\d+)/.exec(where ?? '')?.[1];
-  return { ...(routine && { routine }), ...(copyLine && { copyLine: Number(copyLine) }) };
 }
 
 function isPool(postgres: PostgresOption, field = 'postgres'): postgres is PgPool {

@@ -43,6 +43,8 @@ export interface GraphTableSql extends TombstoneSql {
   readonly copy: string;
   /** Stores what is staged and under no tombstone, by the rules of each table. Returns how many sequences have stored anything. */
   readonly merge: string;
+  /** Removes what is stored under the keys that are staged. */
+  readonly removeStaged: string;
   /** How many staged sequences are under a tombstone. */
   readonly countTombstoned: string;
   /** Two statements: takes the lock of a batch, then removes what came under a tombstone meanwhile, and counts the sequences. */
@@ -112,6 +114,11 @@ export function graphTableSql(names: GraphTableNames, { gate, guard } = SAFEGUAR
         AND EXISTS (SELECT FROM ${tombstones} d
           WHERE d.scope = 'thread' AND d.key = s.thread_id AND d.fence >= s.write_seq AND ${UNSEEN})
       RETURNING t.write_seq)`;
+  // The threads lead to an index, whatever the planner believes of the staging table.
+  const cleared = (name: string, table: string, kind: number, key: string[]) => `
+    ${name} AS (DELETE FROM ${table} t WHERE t.thread_id = ANY (ARRAY(SELECT thread_id FROM pg_temp.${staging}))
+      AND EXISTS (SELECT FROM pg_temp.${staging} s WHERE s.kind = ${kind}
+        AND ${key.map((column) => `t.${column} = s.${column}`).join(' AND ')}))`;
   const countSequences = `SELECT count(DISTINCT write_seq) AS count FROM (
       SELECT write_seq FROM b UNION ALL SELECT write_seq FROM c UNION ALL SELECT write_seq FROM w) AS of_records`;
   const { checkpoint, blob, write } = ROW_KIND;
@@ -133,6 +140,10 @@ export function graphTableSql(names: GraphTableNames, { gate, guard } = SAFEGUAR
           WHERE CASE WHEN t.idx < 0 THEN t.write_seq < excluded.write_seq ELSE excluded.write_seq < t.write_seq END OR ${gone}
           RETURNING t.write_seq)
       ${countSequences}`,
+    removeStaged: `
+      WITH ${cleared('b', blobs, blob, BLOB_KEY)}, ${cleared('c', checkpoints, checkpoint, CHECKPOINT_KEY)},
+        ${cleared('w', writes, write, WRITE_KEY)}
+      SELECT`,
     countTombstoned: `
       SELECT count(DISTINCT write_seq) AS count FROM pg_temp.${staging} s WHERE ${covered('s')}`,
     lastLook: gate

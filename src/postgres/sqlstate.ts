@@ -1,13 +1,14 @@
 /**
  * What a failure of PostgreSQL means for the records that were being written, by SQLSTATE and never by message
- * (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+ * (https://www.postgresql.org/docs/current/errcodes-appendix.html). What is not known to be a record's may be one's all the same:
+ * see `blameOf`.
  *
  * - `transient`: the same batch will pass later; retry soon.
  * - `environment`: somebody has to act (disk, privileges, password); hold the batch, retry slowly.
  * - `missing-schema`: the tables, or columns that we add to those of others, are not there, or they are of another kind than they
  *   were; create them or look again, then retry.
  * - `record`: PostgreSQL refuses a value for good; isolate it.
- * - `unknown`: hold and alarm, never drop.
+ * - `unknown`: PostgreSQL may refuse a record, or not work as it should.
  */
 export type FailureClass = 'transient' | 'environment' | 'missing-schema' | 'record' | 'unknown';
 
@@ -45,6 +46,8 @@ const BY_CLASS: Record<string, FailureClass> = {
 
 /** PostgreSQL's own words for what makes a record a dead letter, where its message may hold a value and is not told. */
 const CONDITIONS: Record<string, string> = {
+  '0A000': 'feature not supported',
+  '21000': 'cardinality violation',
   '22000': 'data exception',
   '22001': 'string data right truncation',
   '22003': 'numeric value out of range',
@@ -63,8 +66,14 @@ const CONDITIONS: Record<string, string> = {
   '23505': 'unique violation',
   '23514': 'check violation',
   '23P01': 'exclusion violation',
+  '42501': 'insufficient privilege',
   '54000': 'program limit exceeded',
   '54001': 'statement too complex',
+  P0001: 'raise exception',
+  P0002: 'no data found',
+  P0003: 'too many rows',
+  P0004: 'assert failure',
+  XX000: 'internal error',
 };
 
 /** What a code means, such as `check violation`; undefined for codes that seldom refuse a record. */

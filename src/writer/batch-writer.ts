@@ -1,7 +1,7 @@
 import type { Database } from '../postgres/database.js';
 import { tellClockOffset } from '../postgres/tombstones.js';
 import type { ClockOffset } from './clock-offset.js';
-import type { BatchOutcome, Sink, WriteRecord } from './sink.js';
+import type { BatchOutcome, Sink, StagedRecords, WriteRecord } from './sink.js';
 
 /** Records on their way to one sink. */
 export interface SinkRecords {
@@ -30,8 +30,7 @@ export class BatchWriter {
   async write(groups: readonly SinkRecords[]): Promise<BatchOutcome> {
     // Folded and encoded before a connection is taken.
     const staged = groups.map(({ sink, records }) => sink.stage(records));
-    const offset = this.clocks && [tellClockOffset((await this.clocks.get()).offsetUs)];
-    const setup = [...groups.map(({ sink }) => sink.openBatch), ...(offset ?? [])].join(';');
+    const setup = await this.#opening(groups.map(({ sink }) => sink));
     return this.database.withTransaction(
       async (client) => {
         const sum: BatchOutcome = { committed: 0, superseded: 0, deleted: 0 };
@@ -50,5 +49,32 @@ export class BatchWriter {
       },
       { setup, timeoutMs: BATCH_TIMEOUT_MS },
     );
+  }
+
+  /**
+   * Writes a stored record anew, as if it never had been, and takes that back.
+   * @returns whether PostgreSQL takes such records now; false where nobody can tell
+   * @throws DatabaseError where it refuses
+   */
+  async rehearse(sink: Sink, record: WriteRecord): Promise<boolean> {
+    const staged = sink.stage([record]);
+    if (!staged.applyAnew) return false;
+    const setup = await this.#opening([sink]);
+    const { committed } = await this.database.withTransaction(
+      async (client) => {
+        const outcome = await (staged.applyAnew as StagedRecords['apply'])(client);
+        // What is checked at COMMIT otherwise.
+        await client.query('SET CONSTRAINTS ALL IMMEDIATE');
+        return outcome;
+      },
+      { setup, timeoutMs: BATCH_TIMEOUT_MS, rehearsal: true },
+    );
+    return committed > 0;
+  }
+
+  /** What goes out with the BEGIN. */
+  async #opening(sinks: readonly Sink[]): Promise<string> {
+    const offset = this.clocks && [tellClockOffset((await this.clocks.get()).offsetUs)];
+    return [...sinks.map(({ openBatch }) => openBatch), ...(offset ?? [])].join(';');
   }
 }

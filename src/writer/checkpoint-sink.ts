@@ -66,6 +66,7 @@ export class CheckpointSink implements Sink {
     const bytes = encodeRounds(rounds);
     return {
       apply: (client) => this.#apply(client, bytes, rounds, records.length),
+      applyAnew: (client) => this.#apply(client, bytes, rounds, records.length, true),
       lastLook: (client) => this.#lastLook(client),
     };
   }
@@ -75,10 +76,12 @@ export class CheckpointSink implements Sink {
     bytes: Buffer,
     rounds: readonly WriteRecord[][],
     total: number,
+    anew = false,
   ): Promise<BatchOutcome> {
     const staged = rounds.flat();
     const sql = await this.#statements.find(client);
     await copyRecords(client, sql.copy, bytes, staged);
+    if (anew) await client.query(sql.removeStaged);
     let committed = 0;
     for (const round of rounds.keys()) {
       const result = await client.query(sql.merge, [round]);

@@ -25,6 +25,7 @@ import { DeadLetterWriter } from './dead-letter-writer.js';
 import { JobCleanup } from './job-cleanup.js';
 import { Maintenance } from './maintenance.js';
 import { Quarantine } from './quarantine.js';
+import { SetAsideJobs } from './set-aside.js';
 import type { Sink } from './sink.js';
 import type { WriterEvents, WriterState } from './writer-events.js';
 import { type CheckpointWriterOptions, type WriterSettings, writerSettings } from './writer-options.js';
@@ -145,6 +146,7 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
       reader: new ChunkReader(client, this.#keys, this.#sinks, this.#clock),
       batcher: this.#batcher,
       quarantine: new Quarantine(client, this.#keys, this.#committer, this.#logger),
+      setAsideJobs: new SetAsideJobs(this.#committer, concurrency),
       cleanup: this.#cleanup,
       logger: this.#logger,
     });

@@ -4,14 +4,17 @@ import { InvalidChunkError, MisroutedChunkError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { Batcher } from './batcher.js';
 import { type Chunk, type ChunkReader, MissingPayloadError } from './chunk-reader.js';
+import { NotCommitted } from './held-write.js';
 import type { JobCleanup } from './job-cleanup.js';
-import { NotCommitted } from './persistent-commit.js';
+import { SetAside } from './persistent-commit.js';
 import { type Quarantine, SUSPICIOUS_STALLS } from './quarantine.js';
+import { putAside, type SetAsideJobs } from './set-aside.js';
 
 export interface ChunkProcessorOptions {
   reader: ChunkReader;
   batcher: Batcher<Chunk, void>;
   quarantine: Quarantine;
+  setAsideJobs: SetAsideJobs;
   cleanup: JobCleanup;
   logger: Logger;
 }
@@ -28,12 +31,14 @@ export class ChunkProcessor {
 
   /** Resolves when all of the chunk is committed or kept as dead letters. */
   async process(job: Job<ChunkJob, void>, token: string | undefined): Promise<void> {
-    const { batcher, quarantine } = this.#options;
+    const { batcher, quarantine, setAsideJobs } = this.#options;
     const chunk = await this.#read(job);
     try {
-      if (job.stalledCounter < SUSPICIOUS_STALLS) await batcher.add(chunk);
-      else await quarantine.write(job.id as string, chunk);
+      if (job.stalledCounter >= SUSPICIOUS_STALLS) await quarantine.write(job.id as string, chunk);
+      else if (job.data.setAside) await setAsideJobs.write(chunk);
+      else await batcher.add(chunk);
     } catch (error) {
+      if (error instanceof SetAside) return putAside(job, token);
       if (!(error instanceof NotCommitted)) throw error;
       await job.moveToWait(token);
       throw new WaitingError();

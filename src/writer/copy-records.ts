@@ -1,5 +1,6 @@
 import { DatabaseError } from '../errors.js';
-import { asDatabaseError, copyLineOf, type PgClient } from '../postgres/database.js';
+import type { PgClient } from '../postgres/database.js';
+import { asDatabaseError, copyLineOf } from '../postgres/database-errors.js';
 import { copyInto } from './copy-binary.js';
 import { RecordRefusedError, type WriteRecord } from './sink.js';
 

@@ -6,7 +6,7 @@ import type { Logger } from '../logger.js';
 import { redisErrorText } from '../redis/connection.js';
 import type { DeadLetterJob, DeadLetterQueue } from '../redis/dead-letter-queue.js';
 import { withDeadline } from '../redis/deadline.js';
-import { NotCommitted } from './persistent-commit.js';
+import { NotCommitted } from './held-write.js';
 import type { Sink, WriteRecord } from './sink.js';
 
 /** The job that a record came in. */

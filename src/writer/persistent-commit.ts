@@ -1,134 +1,150 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { CheckpointQueueError, DatabaseError } from '../errors.js';
-import type { Logger } from '../logger.js';
-import { classifyFailure, type FailureClass } from '../postgres/sqlstate.js';
-import type { Failure } from './circuit-breaker.js';
+import type { DatabaseError } from '../errors.js';
+import { type Blame, blameOf } from '../postgres/blame.js';
+import { HeldWrite, type HeldWriteOptions } from './held-write.js';
 
-/** Waits between tries, doubled from first to max, each with a jitter of half of it. */
-const RETRY_MS: Record<Exclude<FailureClass, 'record'>, { first: number; max: number }> = {
-  transient: { first: 50, max: 2000 },
-  'missing-schema': { first: 50, max: 5000 },
-  environment: { first: 1000, max: 15_000 },
-  unknown: { first: 1000, max: 15_000 },
-};
+/** Refusals of a record alone, with the same code, until it is to blame; PostgreSQL takes another one between any two and after the last. */
+const REFUSALS = 3;
+/** Parts into which a batch is divided that holds a record PostgreSQL refuses. What waits for a lock is refused only after ten seconds: few steps. */
+const PARTS = { quick: 2, slow: 16 };
+/** Parts in a row that locks or load stop; from then on such a part is set aside whole. */
+const MAX_STOPPED = 8;
 
-/** The writer is closing and this was not committed: its job goes back to the queue. */
-export class NotCommitted extends Error {
+export interface PersistentCommitOptions<Item> extends HeldWriteOptions<Item> {
+  /** The item that the failure is due to, where it tells. */
+  culprit?: (error: DatabaseError) => Item | undefined;
+  /** Whether PostgreSQL takes another item of this kind now. Default: nobody can tell. */
+  takesAnother?: (item: Item) => Promise<boolean>;
+}
+
+/** Items are refused and nothing shows that they are to blame: their jobs come back later. */
+export class SetAside extends Error {
   constructor() {
-    super('the writer closed before the commit');
+    super('records are refused and nothing shows that they are to blame');
   }
 }
 
-export interface PersistentCommitOptions<Item> {
-  /** Writes the items in one transaction. */
-  write: (items: readonly Item[]) => Promise<unknown>;
-  /** The item that the failure is due to, where it tells. */
-  culprit?: (error: DatabaseError) => Item | undefined;
-  /** Told of each failure that is waited out. */
-  onFailure?: (failure: Failure) => void;
-  /** Creates the tables; called where they are missing. */
-  createSchema: () => Promise<void>;
-  logger: Logger;
-  /** Aborted when the writer gives up on what it holds. */
-  signal: AbortSignal;
-}
-
-/** An item that PostgreSQL refuses for good. */
+/** An item that PostgreSQL refuses. */
 export interface Refusal<Item> {
   readonly item: Item;
   readonly error: DatabaseError;
 }
 
+/** What was not committed. */
+export interface Uncommitted<Item> {
+  /** PostgreSQL refuses these for good. */
+  readonly refused: Refusal<Item>[];
+  /** PostgreSQL refuses these now, and nothing shows that they are to blame. */
+  readonly setAside: Refusal<Item>[];
+}
+
 /**
- * Commits a batch whatever it takes (promise P6): failures of the server are waited out, with the batch kept in memory and
- * its jobs' locks renewed by BullMQ; what PostgreSQL refuses for good is isolated, and the rest commits (P5).
- * @returns what was refused
+ * Commits a batch whatever it takes. Failures of the server are waited out (P6); what PostgreSQL refuses is isolated, and the rest
+ * commits (P5).
+ *
+ * Whatever the SQLSTATE, a record is to blame if PostgreSQL refuses it alone, three times with the same code, and takes another one
+ * between any two of these and after the last. With the codes that speak of a value (22, 23, 54) once is enough. Locks, load and
+ * damaged pages are never a record's. What is refused without this proof, for all others are refused as well or there is no
+ * other, is set aside.
  * @throws NotCommitted when it is told to give up; some of the items may be committed then
  */
 export async function commitPersistently<Item>(
   items: readonly Item[],
   options: PersistentCommitOptions<Item>,
-): Promise<Refusal<Item>[]> {
-  const { write, createSchema, onFailure, logger, signal } = options;
-  let logged: string | undefined;
-  for (let attempt = 0; ; attempt++) {
-    if (signal.aborted) throw new NotCommitted();
-    try {
-      await unlessAborted(signal, write(items));
-      if (attempt > 0) logger.info({ attempts: attempt + 1 }, 'batch committed after retries');
-      return [];
-    } catch (error) {
-      if (error instanceof NotCommitted) throw error;
-      const failure = error instanceof DatabaseError ? classifyFailure(error) : 'unknown';
-      if (failure === 'record') return isolate(items, error as DatabaseError, options);
-      const { sqlState } = error as { sqlState?: string };
-      onFailure?.({ failure, sqlState });
-      // Once for each kind: what goes on for hours must not fill the log.
-      if (logged !== `${failure} ${sqlState}`) logHeldBatch(logger, failure, error, items.length);
-      logged = `${failure} ${sqlState}`;
-      if (failure === 'missing-schema')
-        await createSchema().catch((cause) => logSchemaFailure(logger, cause));
-      await delay(backoff(failure, attempt), undefined, { signal }).catch(() => {});
+): Promise<Uncommitted<Item>> {
+  return new Isolation(options).commit(items);
+}
+
+class Isolation<Item> {
+  readonly #options: PersistentCommitOptions<Item>;
+  readonly #held: HeldWrite<Item>;
+  readonly #refused: Refusal<Item>[] = [];
+  /** Refused alone. */
+  readonly #suspects: Refusal<Item>[] = [];
+  readonly #setAside: Refusal<Item>[] = [];
+  #stopped = 0;
+
+  constructor(options: PersistentCommitOptions<Item>) {
+    this.#options = options;
+    this.#held = new HeldWrite(options);
+  }
+
+  async commit(items: readonly Item[]): Promise<Uncommitted<Item>> {
+    const error = await this.#held.write(items);
+    if (error) await this.#isolate(items, error);
+    await this.#judge();
+    return { refused: this.#refused, setAside: this.#setAside };
+  }
+
+  /**
+   * Where the failure names its item, what is before it passed and what is behind it is unknown; else all is unknown. What is unknown
+   * is divided: one bad item of 4,000 costs 3 transactions more or, without a name, about 24; and where all are bad, the effort
+   * stays below n log n.
+   */
+  async #isolate(items: readonly Item[], error: DatabaseError): Promise<void> {
+    const blame = blameOf(error);
+    const [item, ...others] = items as [Item, ...Item[]];
+    if (others.length === 0) {
+      this.#notTaken(blame).push({ item, error });
+      return;
+    }
+    const parts = blame === 'others' ? PARTS.slow : PARTS.quick;
+    const culprit = this.#options.culprit?.(error);
+    const at = culprit === undefined ? -1 : items.indexOf(culprit);
+    if (at < 0) return this.#writeAll(divide(items, parts));
+    const named = items[at] as Item;
+    await this.#writeAll([items.slice(0, at)]);
+    if (blame === 'certain') this.#refused.push({ item: named, error });
+    else await this.#writeAll([[named]]);
+    await this.#writeAll(divide(items.slice(at + 1), parts));
+  }
+
+  async #writeAll(parts: readonly (readonly Item[])[]): Promise<void> {
+    for (const part of parts) if (part.length > 0) await this.#write(part);
+  }
+
+  async #write(part: readonly Item[]): Promise<void> {
+    // Those of several are tried again in any case.
+    const error = await this.#held.write(part, part.length > 1 ? { patience: 1 } : {});
+    this.#stopped = error && blameOf(error) === 'others' ? this.#stopped + 1 : 0;
+    if (!error) return;
+    if (this.#stopped < MAX_STOPPED) await this.#isolate(part, error);
+    else for (const item of part) this.#setAside.push({ item, error });
+  }
+
+  #notTaken(blame: Blame): Refusal<Item>[] {
+    if (blame === 'certain') return this.#refused;
+    return blame === 'suspected' ? this.#suspects : this.#setAside;
+  }
+
+  async #judge(): Promise<void> {
+    for (const [index, suspect] of this.#suspects.entries()) {
+      const verdict = await this.#prove(suspect);
+      if (verdict === 'to blame') this.#refused.push(suspect);
+      if (verdict === 'unclear') this.#setAside.push(suspect);
+      // Nothing else can be proven now either.
+      if (verdict === 'all are refused') {
+        this.#setAside.push(...this.#suspects.slice(index));
+        return;
+      }
     }
   }
-}
 
-/**
- * Commits what is not refused. Where the failure names its item, what is before it passed and what is behind it is unknown;
- * else all is unknown. What is unknown is halved: one bad item of 4,000 costs 3 transactions more or, without a name,
- * about 24; and where all are bad, the effort stays below n log n.
- */
-async function isolate<Item>(
-  items: readonly Item[],
-  error: DatabaseError,
-  options: PersistentCommitOptions<Item>,
-): Promise<Refusal<Item>[]> {
-  if (items.length === 1) return [{ item: items[0] as Item, error }];
-  const culprit = options.culprit?.(error);
-  const at = culprit === undefined ? -1 : items.indexOf(culprit);
-  const refused: Refusal<Item>[] = at < 0 ? [] : [{ item: items[at] as Item, error }];
-  const unknown = items.slice(at + 1);
-  const middle = unknown.length >> 1;
-  for (const part of [items.slice(0, Math.max(0, at)), unknown.slice(0, middle), unknown.slice(middle)]) {
-    if (part.length > 0) refused.push(...(await commitPersistently(part, options)));
-  }
-  return refused;
-}
-
-/** A server that answers nothing holds a transaction for minutes: what it comes to is found out by who writes it again. */
-async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  let giveUp = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    giveUp = () => reject(new NotCommitted());
-    signal.addEventListener('abort', giveUp, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', giveUp);
+  async #prove({ item, error }: Refusal<Item>): Promise<Verdict> {
+    const { takesAnother = async () => false } = this.#options;
+    for (let refusals = 1; await takesAnother(item); refusals++) {
+      if (refusals === REFUSALS) return 'to blame';
+      const again = await this.#held.write([item]);
+      if (!again) return 'committed';
+      if (again.sqlState !== error.sqlState) return 'unclear';
+    }
+    return 'all are refused';
   }
 }
 
-function backoff(failure: Exclude<FailureClass, 'record'>, attempt: number): number {
-  const { first, max } = RETRY_MS[failure];
-  const full = Math.min(max, first * 2 ** Math.min(attempt, 20));
-  return full / 2 + (Math.random() * full) / 2;
-}
+type Verdict = 'to blame' | 'committed' | 'unclear' | 'all are refused';
 
-function logHeldBatch(logger: Logger, failure: FailureClass, error: unknown, records: number): void {
-  const about = { failure, records, ...describe(error) };
-  if (failure === 'transient') logger.warn(about, 'batch not committed; held and tried again');
-  else logger.error(about, 'batch not committed and somebody has to act; held and tried again');
-}
-
-function logSchemaFailure(logger: Logger, error: unknown): void {
-  logger.error(describe(error), 'tables are missing and could not be created');
-}
-
-/** Nothing of a record may reach a log (promise P8): our own errors are free of data, of others only the name is told. */
-function describe(error: unknown): { code?: string; sqlState?: string; reason: string } {
-  if (error instanceof DatabaseError) return { sqlState: error.sqlState, reason: error.message };
-  if (error instanceof CheckpointQueueError) return { code: error.code, reason: error.message };
-  const { code, name } = error as { code?: string; name?: string };
-  return { code, reason: name ?? 'unknown error' };
+/** Parts of about one size, in order. */
+function divide<Item>(items: readonly Item[], parts: number): (readonly Item[])[] {
+  const bound = (part: number) => Math.floor((part * items.length) / parts);
+  return Array.from({ length: parts }, (_, part) => items.slice(bound(part), bound(part + 1)));
 }

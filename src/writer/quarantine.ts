@@ -4,6 +4,7 @@ import type { Logger } from '../logger.js';
 import type { QueueKeys } from '../redis/queue-keys.js';
 import type { BatchCommitter, WriteAround } from './batch-committer.js';
 import type { Chunk, PlacedRecord } from './chunk-reader.js';
+import { SetAside } from './persistent-commit.js';
 
 /** A job whose worker has died so often while it had it goes into quarantine. Most such jobs were mere bystanders. */
 export const SUSPICIOUS_STALLS = 3;
@@ -39,7 +40,7 @@ export class Quarantine {
     private readonly logger: Logger,
   ) {}
 
-  /** Writes a chunk when all that came before it are done. @throws NotCommitted when the writer gives up */
+  /** Writes a chunk when all that came before it are done. @throws SetAside, NotCommitted: see `BatchCommitter.write` */
   write(jobId: string, chunk: Chunk): Promise<void> {
     const writing = this.#last.then(() => this.#write(jobId, chunk));
     this.#last = writing.catch(() => {}); // told to who waits for it
@@ -61,10 +62,17 @@ export class Quarantine {
         chunk.records,
         ({ sequence }) => diedOn(String(sequence)) >= RECORD_DEATHS,
       );
+      let setAside: SetAside | undefined;
       for (const record of others) {
-        await this.committer.write([record], this.#counting(key, String(record.sequence)));
+        try {
+          await this.committer.write([record], this.#counting(key, String(record.sequence)));
+        } catch (error) {
+          if (!(error instanceof SetAside)) throw error;
+          setAside = error;
+        }
       }
       await this.committer.bury(deadly.map((item) => ({ item, error: new CrashesWriterError() })));
+      if (setAside) throw setAside;
     }
     await this.client.unlink(key);
   }

@@ -31,6 +31,11 @@ export interface StagedRecords {
   /** @throws RecordRefusedError where COPY names the line; what PostgreSQL throws otherwise */
   apply(client: PgClient): Promise<BatchOutcome>;
   /**
+   * As `apply`, for records that are stored already: as if they never had been. The transaction is rolled back. Without it no record of
+   * this sink is a proof against another one: see `commitPersistently`.
+   */
+  applyAnew?(client: PgClient): Promise<BatchOutcome>;
+  /**
    * Called when all sinks of the batch have applied theirs, right before COMMIT: removes what was deleted meanwhile.
    * @returns how many of the committed records that were
    */

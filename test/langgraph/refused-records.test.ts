@@ -86,6 +86,31 @@ describe('a put that PostgreSQL refuses for good', () => {
     expect((await failedJobs(place)).size).toBe(0);
   });
 
+  it.each(['P0001', '42501', '40001'])(
+    'by a trigger with %s, becomes a dead letter as any other; the rest of its batch is committed',
+    async (code) => {
+      const place = await testPlace();
+      const saver = testSaver(place);
+      await saver.setup();
+      await place.pool.query(`
+        CREATE FUNCTION ${place.schema}.raising() RETURNS trigger LANGUAGE plpgsql AS
+          $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '${code}'; END $$;
+        CREATE TRIGGER raising BEFORE INSERT ON ${place.schema}.checkpoint_blobs FOR EACH ROW
+          WHEN (NEW.channel = 'poison') EXECUTE FUNCTION ${place.schema}.raising()`);
+      const threads = Array.from({ length: 9 }, (_, index) => `t${index}`);
+      for (const [index, thread] of threads.entries())
+        await put(saver, thread, index % 4 ? 'fine' : 'poison');
+      const writer = await startGraphWriter(place, { lingerMs: 100 });
+      await expect
+        .poll(() => writer.stats, { timeout: 30_000 })
+        .toMatchObject({ deadLettered: 3, committed: 6 });
+      const letters = await deadLetters(place);
+      expect(letters.map(({ executionId, sqlState }) => [executionId, sqlState])).toEqual(
+        ['t0', 't4', 't8'].map((thread) => [thread, code]),
+      );
+    },
+  );
+
   it('is thrown by all reads of its thread, for what is there is not whole, until it is purged', async () => {
     const place = await poisonablePlace();
     const saver = testSaver(place);

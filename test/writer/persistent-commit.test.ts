@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, type Mock, vi } from 'vitest';
 import { DatabaseError, type Logger } from '../../src/index.js';
-import { commitPersistently, NotCommitted } from '../../src/writer/persistent-commit.js';
+import { NotCommitted } from '../../src/writer/held-write.js';
+import { commitPersistently } from '../../src/writer/persistent-commit.js';
 
 /** The waits between tries; they pass at once where a test says so. */
 const time = vi.hoisted(() => ({ passes: false, waits: [] as number[] }));
@@ -20,6 +21,7 @@ beforeEach(() => {
 // disk, a failover or a wrong password.
 type Write = (items: readonly string[]) => Promise<string>;
 
+const NONE = { refused: [], setAside: [] };
 const OPEN = new AbortController().signal;
 
 function sqlError(sqlState: string | undefined): DatabaseError {
@@ -69,7 +71,7 @@ async function committedBy(write: Mock<Write>): Promise<string[]> {
 describe('commitPersistently', () => {
   it('writes all items in one transaction', async () => {
     const write = vi.fn<Write>(async (items) => items.join(''));
-    expect(await commit(['a', 'b', 'c'], write).result).toEqual([]);
+    expect(await commit(['a', 'b', 'c'], write).result).toEqual(NONE);
     expect(write.mock.calls).toEqual([[['a', 'b', 'c']]]);
   });
 
@@ -91,7 +93,7 @@ describe('commitPersistently', () => {
     time.passes = true;
     const { write, tries } = failing(...Array.from({ length: 30 }, () => sqlError(sqlState)));
     const { result } = commit(['a', 'b'], write);
-    expect(await result).toEqual([]);
+    expect(await result).toEqual(NONE);
     expect(tries()).toBe(31);
   });
 
@@ -118,7 +120,7 @@ describe('commitPersistently', () => {
       Object.assign(new Error('a secret'), { code: 'EIO' }),
     );
     const { result, error } = commit(['a'], write);
-    expect(await result).toEqual([]);
+    expect(await result).toEqual(NONE);
     expect(JSON.stringify(error.mock.calls)).toContain('RangeError');
     expect(JSON.stringify(error.mock.calls)).not.toContain('secret');
   });
@@ -136,7 +138,7 @@ describe('commitPersistently', () => {
     const createSchema = vi.fn(async () => {});
     const { write } = failing(sqlError(sqlState));
     const { result } = commit(['a'], write, { createSchema });
-    expect(await result).toEqual([]);
+    expect(await result).toEqual(NONE);
     expect(createSchema).toHaveBeenCalledOnce();
   });
 
@@ -145,7 +147,7 @@ describe('commitPersistently', () => {
     const createSchema = vi.fn().mockRejectedValueOnce(sqlError('42501')).mockResolvedValue(undefined);
     const { write } = failing(sqlError('42P01'), sqlError('42P01'));
     const { result, error } = commit(['a'], write, { createSchema });
-    expect(await result).toEqual([]);
+    expect(await result).toEqual(NONE);
     expect(error).toHaveBeenCalled();
   });
 
@@ -158,7 +160,7 @@ describe('commitPersistently', () => {
         if (part.some((name) => bad.includes(name))) throw sqlError(sqlState);
         return part.join(' ');
       });
-      const refused = await commit(items, write).result;
+      const { refused } = await commit(items, write).result;
       expect(refused.map(({ item }) => item)).toEqual(bad);
       for (const { error } of refused) expect(error).toMatchObject({ sqlState });
       expect(await committedBy(write)).toEqual(items.filter((name) => !bad.includes(name)));
@@ -177,7 +179,7 @@ describe('commitPersistently', () => {
       if (first !== undefined) throw new DatabaseError(first, '22P05');
       return part.join(' ');
     });
-    const refused = await commit(items, write, { culprit: ({ message }) => message }).result;
+    const { refused } = await commit(items, write, { culprit: ({ message }) => message }).result;
     expect(refused.map(({ item }) => item).sort()).toEqual([...bad].sort());
     expect(await committedBy(write)).toEqual(items.filter((name) => !bad.includes(name)));
     expect(write.mock.calls.length).toBeLessThanOrEqual(most);
@@ -187,7 +189,7 @@ describe('commitPersistently', () => {
     time.passes = true;
     const { write } = failing(sqlError('22021'), sqlError('57P01'), sqlError(undefined));
     const { result } = commit(['a', 'b'], write);
-    expect(await result).toEqual([]);
+    expect(await result).toEqual(NONE);
   });
 
   it('gives the items back when it is told to give up, also in the middle of a wait', async () => {

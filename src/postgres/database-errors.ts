@@ -1,0 +1,91 @@
+import type pg from 'pg';
+import { CheckpointQueueError, DatabaseError } from '../errors.js';
+import { conditionOf, sqlStateOf } from './sqlstate.js';
+
+/** The connection was lost together with what failed on it. */
+export class BrokenConnection extends Error {
+  constructor(override readonly cause: unknown) {
+    super('connection broken');
+  }
+}
+
+/** What is kept of PostgreSQL's own error, as the cause of a `DatabaseError`. No value of a row. */
+interface Origin {
+  readonly routine?: string;
+  /** Of a COPY, from 1. */
+  readonly copyLine?: number;
+}
+
+/** Errors of statements whose session went on. */
+const REFUSED = new WeakSet<object>();
+
+/** Notes that PostgreSQL refused a statement and the session went on: neither the server nor the connection is lost. */
+export function refusedStatement(error: unknown): unknown {
+  if (error instanceof Error) REFUSED.add(error);
+  return error;
+}
+
+/** Whether PostgreSQL refused a statement in a session that went on. It does not depend on the code, which a trigger may choose. */
+export function isRefusedStatement(error: DatabaseError): boolean {
+  return REFUSED.has(error);
+}
+
+/** Whether the code and the message are not PostgreSQL's, but from a RAISE in a trigger or function. */
+export function isRaised({ cause }: DatabaseError): boolean {
+  return (cause as Origin | undefined)?.routine === RAISE_ROUTINE;
+}
+
+/** The line of a COPY, from 1, that PostgreSQL refused; undefined where it names none. */
+export function copyLineOf({ cause }: DatabaseError): number | undefined {
+  return (cause as Origin | undefined)?.copyLine;
+}
+
+/** PostgreSQL's function that carries out RAISE. */
+const RAISE_ROUTINE = 'exec_stmt_raise';
+
+/** What a connection is to be closed with; undefined if it can be used again. */
+export function connectionFailure(error: unknown): Error | undefined {
+  if (error instanceof BrokenConnection) return error;
+  if (error instanceof DatabaseError || !(error instanceof Error)) return undefined;
+  // An error of the socket, which has no SQLSTATE, one that ended the session, or a server that only reads: the address may lead to
+  // another one by now, and a pool would never notice.
+  const sqlState = sqlStateOf(error);
+  return sqlState === undefined || /^(57P|08|25006)/.test(sqlState) ? error : undefined;
+}
+
+// Classes whose messages speak of the server, roles and tables and never quote a value. Class 22 and 23 do.
+const MESSAGES_WITHOUT_DATA = new Set(['08', '25', '28', '3D', '3F', '40', '42', '53', '54', '55', '57']);
+
+/** Keeps the SQLSTATE; leaves out `detail`, `where` and, where it may quote a value, the message: then the code's own words stand there. */
+export function asDatabaseError(error: unknown): unknown {
+  const original = error instanceof BrokenConnection ? error.cause : error;
+  if (!(original instanceof Error) || original instanceof CheckpointQueueError) return original;
+  const sqlState = sqlStateOf(original);
+  if (sqlState !== undefined) {
+    const told =
+      isServersOwn(original) && MESSAGES_WITHOUT_DATA.has(sqlState.slice(0, 2))
+        ? original.message
+        : conditionOf(sqlState);
+    const message = `PostgreSQL error ${sqlState}${told === undefined ? '' : `: ${told}`}`;
+    const wrapped = new DatabaseError(message, sqlState, { cause: origin(original) });
+    return REFUSED.has(original) ? refusedStatement(wrapped) : wrapped;
+  }
+  const { code } = original as NodeJS.ErrnoException;
+  if (code !== undefined || /connect|terminat|timeout|socket/i.test(original.message)) {
+    return new DatabaseError(`PostgreSQL cannot be reached: ${code ?? original.message}`, undefined);
+  }
+  return original;
+}
+
+/** A trigger or function may raise any code with any text. */
+function isServersOwn(error: Error): boolean {
+  const { routine, where } = error as pg.DatabaseError;
+  // Dynamic SQL of a function may have a value where the server expects a name.
+  return routine !== RAISE_ROUTINE && !/\bfunction\b/.test(where ?? '');
+}
+
+function origin(error: Error): Origin {
+  const { routine, where } = error as pg.DatabaseError;
+  const copyLine = /^COPY \S+, line (\d+)/.exec(where ?? '')?.[1];
+  return { ...(routine && { routine }), ...(copyLine && { copyLine: Number(copyLine) }) };
+}
