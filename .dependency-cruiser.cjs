@@ -5,6 +5,7 @@ const LAYERS = [
   'src/dashboard',
   'src/index',
   'src/doctor',
+  'src/repair',
   'src/langgraph',
   'src/recorder',
   'src/dead-letters',

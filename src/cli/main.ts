@@ -14,6 +14,7 @@ import { registerLatest } from './commands/latest.js';
 import { registerList } from './commands/list.js';
 import { registerLoad } from './commands/load.js';
 import { registerPrune } from './commands/prune.js';
+import { registerRepair } from './commands/repair.js';
 import { registerSave } from './commands/save.js';
 import { registerStats } from './commands/stats.js';
 import { registerWorker } from './commands/worker.js';
@@ -63,6 +64,7 @@ function buildProgram(): Command {
     registerStats,
     registerDashboard,
     registerDoctor,
+    registerRepair,
     registerConfig,
   ];
   for (const register of registrations) register(program);

@@ -17,6 +17,7 @@ import { POSTGRES_CHECKS } from './postgres-checks.js';
 import { QUEUE_CHECKS, type QueueSubject } from './queue-checks.js';
 import { REDIS_CHECKS, type RedisSubject } from './redis-checks.js';
 import { REPLICA_CHECK } from './replica-check.js';
+import { SEQUENCE_CHECK } from './sequence-check.js';
 import { TABLE_CHECKS } from './table-checks.js';
 
 /** What is asked of PostgreSQL at once. */
@@ -46,6 +47,7 @@ export async function diagnose(config: ConnectedConfig, timeoutMs: number): Prom
       ...(postgres.reached ? await lookAtPostgres(config, database, queue, timeoutMs) : []),
       ...(postgres.reached ? await lookAtReplica(config, database, timeoutMs) : []),
       ...queue.findings,
+      ...(postgres.reached ? await lookAtSequences(config, database, queue, timeoutMs) : []),
     ];
     return [...findings, await lookAtPipeline(config, queue, findings, timeoutMs)];
   } finally {
@@ -89,6 +91,19 @@ function lookAtPostgres(
     { database, names: tableNames(config), graph: graphTableNames(config.graphSchema), workerPool, workers },
     timeoutMs,
   );
+}
+
+async function lookAtSequences(
+  config: ConnectedConfig,
+  database: Database,
+  { subject }: QueueLook,
+  timeoutMs: number,
+): Promise<Finding[]> {
+  if (!subject) return [];
+  const { client, keys } = subject;
+  const connection = new RedisConnection(client, keys, 'commands');
+  const [names, graph] = [tableNames(config), graphTableNames(config.graphSchema)];
+  return [await lookAt(SEQUENCE_CHECK, { connection, keys, database, names, graph }, timeoutMs)];
 }
 
 async function lookAtReplica(
