@@ -24,7 +24,7 @@ describe('the doctor, on the tables,', () => {
       if (check.startsWith('postgres.')) expect({ check, severity }).toEqual({ check, severity: 'ok' });
     }
     expect(found['postgres.schema']?.seen).toContain(`schema version ${SCHEMA_VERSION}`);
-    expect(found['postgres.indexes']?.seen).toBe('all 7 are there');
+    expect(found['postgres.indexes']?.seen).toBe('all 8 are there');
   });
 
   it('says that they are missing, behind or of a newer release', async () => {
