@@ -1,3 +1,5 @@
+import { errorCopy } from './error-copy.js';
+
 interface Pending<Question, Answer> {
   readonly question: Question;
   resolve(answer: Answer): void;
@@ -32,7 +34,7 @@ export class Gathered<Question, Answer> {
         const answers = await this.answer(round.map(({ question }) => question));
         for (const [index, { resolve }] of round.entries()) resolve(answers[index] as Answer);
       } catch (error) {
-        for (const { reject } of round) reject(error);
+        for (const { reject } of round) reject(errorCopy(error));
       }
     }
     this.#rounds--;

@@ -1,4 +1,5 @@
 import type { EncodableRecord } from '../chunk.js';
+import { errorCopy } from '../error-copy.js';
 import type { Enqueued, ProducerLimits } from './limits.js';
 
 /** A record that is not acknowledged yet. */
@@ -44,6 +45,6 @@ export class Gathering {
   rejectAll(error: unknown): void {
     const rejected = this.#waiting;
     this.#waiting = [];
-    for (const { reject } of rejected) reject(error);
+    for (const { reject } of rejected) reject(errorCopy(error));
   }
 }

@@ -1,5 +1,6 @@
 import { Queue, type Telemetry } from 'bullmq';
 import { type ChunkJob, type EncodableRecord, jobIdOf } from '../chunk.js';
+import { errorCopy } from '../error-copy.js';
 import { ClosedError, QueueUnavailableError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { silentLogger } from '../logger.js';
@@ -174,7 +175,7 @@ export class Producer {
       const jobId = jobIdOf(firstSequence);
       for (const [index, { resolve }] of chunk.entries()) resolve({ jobId, sequence: firstSequence + index });
     } catch (error) {
-      for (const { reject } of chunk) reject(error);
+      for (const { reject } of chunk) reject(errorCopy(error));
       if (error instanceof QueueUnavailableError) {
         this.#unavailableBy(error);
         // What gathered meanwhile would wait for the same Redis, one chunk after the other, beyond its deadlines.

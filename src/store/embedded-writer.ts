@@ -1,3 +1,4 @@
+import { errorCopy } from '../error-copy.js';
 import type { Logger } from '../logger.js';
 import { CheckpointWriter } from '../writer/checkpoint-writer.js';
 import type { PipelineOptions } from '../writer/pipeline-options.js';
@@ -23,7 +24,7 @@ export class EmbeddedWriter {
 
   /** @throws SchemaMismatchError or InvalidConfigError if it could not start: nothing that is saved here would ever be committed */
   assertStarted(): void {
-    if (this.#failure) throw this.#failure;
+    if (this.#failure) throw errorCopy(this.#failure);
   }
 
   /** Whether it can ever commit anything. */

@@ -30,6 +30,30 @@ describe('while Redis is away', () => {
     });
   });
 
+  it('each of several puts that fail together is told its own refusal by PostgreSQL', async () => {
+    const place = await testPlace({ redis: redis().url });
+    const saver = testSaver(place, COMMITTED);
+    await saver.setup();
+    await place.pool.query(`
+      ALTER TABLE ${place.schema}.checkpoint_blobs ADD CHECK (channel <> 'poison');
+      CREATE UNIQUE INDEX ON ${place.schema}.checkpoint_blobs ((channel)) WHERE channel = 'single';
+      INSERT INTO ${place.schema}.checkpoint_blobs VALUES ('other', '', 'single', '1', 'json', '1')`);
+    await redis().kill('SIGKILL');
+    const channels = ['poison', 'fine', 'single'];
+    const puts = channels.map((channel) =>
+      saver.put(onThread(channel), checkpointOf(0, { [channel]: 1 }, { [channel]: 1 }), METADATA, {
+        [channel]: 1,
+      }),
+    );
+    const [poison, fine, single] = await Promise.allSettled(puts);
+    expect(fine?.status).toBe('fulfilled');
+    const refused = (sqlState: string) => ({
+      status: 'rejected',
+      reason: { name: 'QueueUnavailableError', cause: { name: 'DatabaseError', sqlState } },
+    });
+    expect([poison, single]).toMatchObject([refused('23514'), refused('23505')]);
+  });
+
   it('what is too large for Redis is written as well', async () => {
     const place = await testPlace({ redis: redis().url });
     const saver = testSaver(place, COMMITTED);

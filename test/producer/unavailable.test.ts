@@ -35,9 +35,10 @@ describe('a producer whose Redis cannot be reached', () => {
     const place = await testPlace();
     const producer = testProducer(place, { enqueueTimeoutMs: 200, maxChunkRecords: 1 }, await nowhere());
     const adding = Array.from({ length: 50 }, () => producer.enqueue(newRecord()));
-    for (const result of await soon(Promise.allSettled(adding))) {
-      expect(result).toMatchObject({ status: 'rejected', reason: UNAVAILABLE });
-    }
+    const results = await soon(Promise.allSettled(adding));
+    for (const result of results) expect(result).toMatchObject({ status: 'rejected', reason: UNAVAILABLE });
+    // What one caller makes of its error is not seen by another.
+    expect(new Set(results.map((result) => (result as PromiseRejectedResult).reason)).size).toBe(50);
     await expect(soon(producer.nextSequence())).rejects.toMatchObject(UNAVAILABLE);
     await expect(soon(producer.raiseSequence(1))).rejects.toMatchObject(UNAVAILABLE);
     await soon(producer.close());
