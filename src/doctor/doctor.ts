@@ -13,13 +13,24 @@ import { connectToPostgres, connectToRedis, openRedis } from './connections.js';
 import { type Check, error, type Finding, warning } from './finding.js';
 import { lookAt, lookAtAll, reasonOf } from './look.js';
 import { probePipeline } from './pipeline-probe.js';
-import { POSTGRES_CHECKS } from './postgres-checks.js';
+import { POSTGRES_CHECKS, type PostgresSubject } from './postgres-checks.js';
+import {
+  GRAPH_PRIVILEGE_CHECK,
+  PRIVILEGE_CHECKS,
+  REPLICA_PRIVILEGE_CHECK,
+  TABLE_PRIVILEGE_CHECKS,
+} from './privilege-checks.js';
 import { QUEUE_CHECKS, type QueueSubject } from './queue-checks.js';
 import { REDIS_CHECKS, type RedisSubject } from './redis-checks.js';
 import { REPLICA_CHECK } from './replica-check.js';
+import { RULE_CHECKS } from './rule-checks.js';
 import { SEQUENCE_CHECK } from './sequence-check.js';
-import { TABLE_CHECKS } from './table-checks.js';
+import { SESSION_CHECKS } from './session-checks.js';
+import { CHECKPOINT_TABLE_CHECKS, ownTables, TABLE_CHECKS, type TableSubject } from './table-checks.js';
+import { lookAtFamilies } from './table-families.js';
 
+/** pg's own, where the DSN says nothing. */
+const PG_POOL_IDLE_MS = 10_000;
 /** What is asked of PostgreSQL at once. */
 const POOL_SIZE = 3;
 /** The probe saves, waits for the commit and cleans up, each in the time of one check. */
@@ -36,18 +47,21 @@ type QueueLook = { findings: Finding[]; subject?: QueueSubject };
  */
 export async function diagnose(config: ConnectedConfig, timeoutMs: number): Promise<Finding[]> {
   const redis = openRedis(config.redis, timeoutMs);
-  const database = new Database(doctorsPool(config, timeoutMs));
+  const database = new Database(doctorsPool(config, timeoutMs), { anyEncoding: true });
   try {
     const [ofRedis, postgres] = await Promise.all([connectToRedis(redis), connectToPostgres(database)]);
     const queue = ofRedis.subject ? await lookAtQueue(config, ofRedis.subject, timeoutMs) : { findings: [] };
+    const ofPostgres = postgres.reached
+      ? await lookAtPostgres(config, database, queue, timeoutMs)
+      : { findings: [], ours: false };
     const findings = [
       { check: 'redis.connection', ...ofRedis.verdict },
       ...(ofRedis.subject ? await lookAtAll(REDIS_CHECKS, ofRedis.subject, timeoutMs) : []),
       { check: 'postgres.connection', ...postgres.verdict },
-      ...(postgres.reached ? await lookAtPostgres(config, database, queue, timeoutMs) : []),
+      ...ofPostgres.findings,
       ...(postgres.reached ? await lookAtReplica(config, database, timeoutMs) : []),
       ...queue.findings,
-      ...(postgres.reached ? await lookAtSequences(config, database, queue, timeoutMs) : []),
+      ...(ofPostgres.ours ? await lookAtSequences(config, database, queue, timeoutMs) : []),
     ];
     return [...findings, await lookAtPipeline(config, queue, findings, timeoutMs)];
   } finally {
@@ -77,20 +91,42 @@ async function lookAtQueue(
   }
 }
 
-function lookAtPostgres(
+/** @returns also whether no table belongs to another program */
+async function lookAtPostgres(
   config: ConnectedConfig,
   database: Database,
-  { subject }: QueueLook,
+  { subject: queue }: QueueLook,
   timeoutMs: number,
-): Promise<Finding[]> {
-  // As `CheckpointWriter` opens it: one for each batch in flight, and one for maintenance.
-  const workerPool = parseDsn(config.postgres).max ?? config.maxConcurrentBatches + 1;
-  const workers = subject?.stats.workers.length;
-  return lookAtAll(
-    [...POSTGRES_CHECKS, ...TABLE_CHECKS],
-    { database, names: tableNames(config), graph: graphTableNames(config.graphSchema), workerPool, workers },
-    timeoutMs,
-  );
+): Promise<{ findings: Finding[]; ours: boolean }> {
+  const dsn = parseDsn(config.postgres);
+  const subject: PostgresSubject = {
+    database,
+    names: tableNames(config),
+    graph: graphTableNames(config.graphSchema),
+    // As `CheckpointWriter` opens it: one for each batch in flight, and one for maintenance.
+    workerPool: dsn.max ?? config.maxConcurrentBatches + 1,
+    poolIdleMs: dsn.idleTimeoutMillis ?? PG_POOL_IDLE_MS,
+    workers: queue?.stats.workers.length,
+  };
+  const [ofServer, { findings, families }] = await Promise.all([
+    lookAtAll([...POSTGRES_CHECKS, ...SESSION_CHECKS], subject, timeoutMs),
+    lookAtFamilies(subject, timeoutMs),
+  ]);
+  const { checkpoints, graph } = families;
+  const tables = ownTables(subject, families);
+  const checks: Check<TableSubject>[] = [
+    ...(checkpoints.own ? CHECKPOINT_TABLE_CHECKS : []),
+    ...TABLE_CHECKS,
+    ...(checkpoints.own ? RULE_CHECKS : []),
+    ...PRIVILEGE_CHECKS,
+    ...(checkpoints.foreign ? [] : TABLE_PRIVILEGE_CHECKS),
+    ...(graph.foreign ? [] : [GRAPH_PRIVILEGE_CHECK]),
+  ];
+  const ofTables = await lookAtAll(checks, { ...subject, families, tables }, timeoutMs);
+  return {
+    findings: [...ofServer, ...findings, ...ofTables],
+    ours: !checkpoints.foreign && !graph.foreign,
+  };
 }
 
 async function lookAtSequences(
@@ -107,23 +143,33 @@ async function lookAtSequences(
 }
 
 async function lookAtReplica(
-  { readPostgres }: ConnectedConfig,
+  config: ConnectedConfig,
   primary: Database,
   timeoutMs: number,
 ): Promise<Finding[]> {
+  const { readPostgres } = config;
   if (readPostgres === undefined) return [];
   const replica = new Database(
     boundedPool(readPostgres, { name: 'checkpoint-queue doctor', max: 1, timeoutMs }),
+    { anyEncoding: true },
   );
   try {
-    return [await lookAt(REPLICA_CHECK, { primary, replica }, timeoutMs)];
+    return [
+      await lookAt(REPLICA_CHECK, { primary, replica }, timeoutMs),
+      await lookAt(REPLICA_PRIVILEGE_CHECK, { replica, names: tableNames(config) }, timeoutMs),
+    ];
   } finally {
     await settlesWithin(replica.close(), CLOSE_MS);
   }
 }
 
-/** What the probe cannot do without: it would create tables, or wait in vain. */
-const NEEDED = ['redis.connection', 'postgres.connection', 'postgres.schema', 'queue'];
+/** What the probe cannot do without: it would create tables, wait in vain, or leave behind what it may not remove. */
+const NEEDED = [
+  'redis.connection',
+  'queue',
+  ...['connection', 'role', 'encoding', 'schema', 'row-security'].map((check) => `postgres.${check}`),
+  ...['database', 'schema', 'checkpoints', 'tombstones', 'migrations'].map((check) => `privileges.${check}`),
+];
 
 function lookAtPipeline(
   config: ConnectedConfig,

@@ -11,6 +11,8 @@ export interface PostgresSubject {
   readonly graph: GraphTableNames;
   /** Connections that one worker may open. */
   readonly workerPool: number;
+  /** For how long a pool keeps an idle connection. */
+  readonly poolIdleMs: number;
   /** Worker replicas that run; undefined while Redis, who knows, cannot be asked. */
   readonly workers: number | undefined;
 }
@@ -19,8 +21,10 @@ export const POSTGRES_CHECKS: ReadonlyArray<Check<PostgresSubject>> = [
   { name: 'postgres.version', look: version },
   { name: 'postgres.role', look: role },
   { name: 'postgres.connections', look: connections },
-  { name: 'postgres.compression', look: compression },
 ];
+
+/** Of a checkpoint table that is ours, or not there yet. */
+export const COMPRESSION_CHECK: Check<PostgresSubject> = { name: 'postgres.compression', look: compression };
 
 const MIN_VERSION = 14;
 
@@ -107,4 +111,9 @@ export function compressionVerdict(lz4: { available: boolean; used: boolean }, t
 
 export async function onlyRow(database: Database, sql: string, values: unknown[] = []): Promise<TextRow> {
   return (await database.query(sql, values))[0] as TextRow;
+}
+
+/** @param table quoted */
+export async function tableExists(database: Database, table: string): Promise<boolean> {
+  return (await onlyRow(database, 'SELECT to_regclass($1) IS NOT NULL AS found', [table])).found === 't';
 }

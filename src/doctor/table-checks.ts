@@ -1,53 +1,45 @@
-import { SchemaMismatchError } from '../errors.js';
-import { GRAPH_SCHEMA_VERSION, graphSchemaVersion } from '../postgres/graph-schema.js';
 import { expectedIndexes, indexesOf, serves } from '../postgres/indexes.js';
-import { SCHEMA_VERSION, schemaVersion } from '../postgres/schema.js';
+import { tableKind } from '../postgres/table-statements.js';
 import { type Check, error, mebibytes, ok, type Verdict, warning } from './finding.js';
-import { onlyRow, type PostgresSubject } from './postgres-checks.js';
+import { COMPRESSION_CHECK, onlyRow, type PostgresSubject, tableExists } from './postgres-checks.js';
+import type { FamilyStates } from './table-families.js';
 
-/** Tables as they are in PostgreSQL. Where they are missing, the first says so and the others have nothing to say. */
-export const TABLE_CHECKS: ReadonlyArray<Check<PostgresSubject>> = [
-  { name: 'postgres.schema', look: schema },
-  { name: 'postgres.langgraph', look: langgraph },
-  { name: 'postgres.indexes', look: indexes },
-  { name: 'postgres.index-use', look: indexUse },
+/** What is looked at in tables. */
+export interface TableSubject extends PostgresSubject {
+  readonly families: FamilyStates;
+  /** All tables that are ours, quoted; some may be missing. */
+  readonly tables: readonly string[];
+}
+
+/** Of all tables that are ours. Where they are missing, `postgres.schema` says so and these have nothing to say. */
+export const TABLE_CHECKS: ReadonlyArray<Check<TableSubject>> = [
   { name: 'postgres.autovacuum', look: autovacuum },
   { name: 'postgres.dead-tuples', look: deadTuples },
   { name: 'postgres.catalog', look: catalog },
 ];
 
-async function schema({ database, names }: PostgresSubject): Promise<Verdict> {
-  const found = await versionOf(() => schemaVersion(database, names));
-  return typeof found === 'number' ? versionVerdict(names.label, found, SCHEMA_VERSION, 'ckpt init') : found;
-}
+/** Of the checkpoint table and its tombstones. */
+export const CHECKPOINT_TABLE_CHECKS: ReadonlyArray<Check<TableSubject>> = [
+  { name: 'postgres.indexes', look: indexes },
+  { name: 'postgres.index-use', look: indexUse },
+  COMPRESSION_CHECK,
+];
 
-async function langgraph({ database, graph }: PostgresSubject): Promise<Verdict> {
-  if (!(await tableExists(database, graph.ledger))) return ok('not in use');
-  const found = await versionOf(() => graphSchemaVersion(database, graph));
-  const todo = 'Call setup() of QueuedPostgresSaver.';
-  return typeof found === 'number' ? versionVerdict(graph.label, found, GRAPH_SCHEMA_VERSION, todo) : found;
-}
-
-async function versionOf(read: () => Promise<number>): Promise<number | Verdict> {
-  try {
-    return await read();
-  } catch (cause) {
-    if (!(cause instanceof SchemaMismatchError)) throw cause;
-    return error(cause.message, 'Run the release that made the tables, or a newer one.');
-  }
-}
-
-function versionVerdict(label: string, found: number, needed: number, todo: string): Verdict {
-  if (found === needed) return ok(`${label} has schema version ${found}`);
-  const seen = found === 0 ? `${label} is missing or incomplete` : `${label} has version ${found}`;
-  return error(`${seen}; this release needs version ${needed}`, todo);
+/** The tables that are ours. */
+export function ownTables({ names, graph }: PostgresSubject, families: FamilyStates): string[] {
+  const { checkpoints, ids, tombstones } = names;
+  return [
+    ...(families.checkpoints.own ? [checkpoints, ids, tombstones] : []),
+    ...(families.graph.own ? [graph.checkpoints, graph.blobs, graph.writes, graph.tombstones] : []),
+  ];
 }
 
 async function indexes({ database, names }: PostgresSubject): Promise<Verdict> {
   const missing: string[] = [];
   const creating: string[] = [];
   let there = 0;
-  for (const [table, expected] of expectedIndexes(names)) {
+  const kind = await database.withClient((client) => tableKind(client, names));
+  for (const [table, expected] of expectedIndexes(names, kind)) {
     const found = await indexesOf(database, table);
     if (found.length === 0 && !(await tableExists(database, table))) continue;
     for (const index of expected) {
@@ -57,16 +49,13 @@ async function indexes({ database, names }: PostgresSubject): Promise<Verdict> {
       }
       missing.push(index.name);
       const broken = found.find(({ name, valid }) => name === index.name && !valid);
-      if (broken) creating.push(`DROP INDEX CONCURRENTLY ${names.quotedSchema}."${index.name}"`);
+      const drop = index.create.includes('CONCURRENTLY') ? 'DROP INDEX CONCURRENTLY' : 'DROP INDEX';
+      if (broken) creating.push(`${drop} ${names.quotedSchema}."${index.name}"`);
       creating.push(index.create);
     }
   }
   if (missing.length === 0) return ok(there === 0 ? 'no tables' : `all ${there} are there`);
   return error(`missing or not valid: ${missing.join(', ')}`, `${creating.join('; ')};`);
-}
-
-async function tableExists(database: PostgresSubject['database'], table: string): Promise<boolean> {
-  return (await onlyRow(database, 'SELECT to_regclass($1) IS NOT NULL AS found', [table])).found === 't';
 }
 
 /** Below, scanning a table costs little, and PostgreSQL rightly prefers it. */
@@ -110,14 +99,14 @@ async function indexUse({ database, names }: PostgresSubject): Promise<Verdict> 
   );
 }
 
-async function autovacuum(subject: PostgresSubject): Promise<Verdict> {
+async function autovacuum({ database, tables }: TableSubject): Promise<Verdict> {
   const row = await onlyRow(
-    subject.database,
+    database,
     `SELECT current_setting('autovacuum') AS autovacuum, current_setting('track_counts') AS counts,
        (SELECT string_agg(oid::regclass::text, ', ') FROM pg_class
          WHERE oid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name)
            AND reloptions && '{autovacuum_enabled=false,autovacuum_enabled=off}') AS without`,
-    [allTables(subject)],
+    [tables],
   );
   if (row.autovacuum === 'off' || row.counts === 'off') {
     return error(
@@ -137,39 +126,28 @@ async function autovacuum(subject: PostgresSubject): Promise<Verdict> {
 /** More dead rows than this share of the living ones: autovacuum, which begins at a fifth, does not keep up. */
 const DEAD_SHARE = 0.5;
 
-async function deadTuples(subject: PostgresSubject): Promise<Verdict> {
-  const rows = await subject.database.query(
+async function deadTuples({ database, tables }: TableSubject): Promise<Verdict> {
+  const rows = await database.query(
     `SELECT relid::regclass::text AS name, n_live_tup AS live, n_dead_tup AS dead, pg_total_relation_size(relid) AS bytes
        FROM pg_stat_user_tables WHERE relid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name) ORDER BY 1`,
-    [allTables(subject)],
+    [tables],
   );
-  const tables = rows.map((row) => ({
+  const seen = rows.map((row) => ({
     name: row.name as string,
     live: Number(row.live),
     dead: Number(row.dead),
     bytes: Number(row.bytes),
   }));
-  const text = (some: typeof tables) =>
+  const text = (some: typeof seen) =>
     some
       .map(({ name, live, dead, bytes }) => `${name} ${live} rows, ${dead} dead, ${mebibytes(bytes)}`)
       .join('; ');
-  const bloated = tables.filter(({ live, dead }) => dead > SMALL_TABLE_ROWS && dead > DEAD_SHARE * live);
-  if (bloated.length === 0) return ok(text(tables) || 'no tables');
+  const bloated = seen.filter(({ live, dead }) => dead > SMALL_TABLE_ROWS && dead > DEAD_SHARE * live);
+  if (bloated.length === 0) return ok(text(seen) || 'no tables');
   return warning(
     text(bloated),
     `VACUUM (ANALYZE) ${bloated.map(({ name }) => name).join(', ')}; then let autovacuum do more: autovacuum_vacuum_cost_limit up, autovacuum_vacuum_scale_factor of these tables down. A transaction that is open for hours keeps it from removing anything.`,
   );
-}
-
-function allTables({ names, graph }: PostgresSubject): string[] {
-  return [
-    names.checkpoints,
-    names.tombstones,
-    graph.checkpoints,
-    graph.blobs,
-    graph.writes,
-    graph.tombstones,
-  ];
 }
 
 /** A small catalog that is mostly air harms nobody. */

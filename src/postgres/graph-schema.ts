@@ -61,7 +61,7 @@ const CHANGES: ReadonlyArray<(names: GraphTableNames) => string> = [
 export const GRAPH_SCHEMA_VERSION = CHANGES.length;
 
 /** Columns without which a table of this name is another program's. */
-const EXPECTED: Record<'checkpoints' | 'blobs' | 'writes', readonly string[]> = {
+const EXPECTED: Record<'checkpoints' | 'blobs' | 'writes' | 'tombstones' | 'ledger', readonly string[]> = {
   checkpoints: [
     'thread_id',
     'checkpoint_ns',
@@ -72,7 +72,19 @@ const EXPECTED: Record<'checkpoints' | 'blobs' | 'writes', readonly string[]> = 
   ],
   blobs: ['thread_id', 'checkpoint_ns', 'channel', 'version', 'type', 'blob'],
   writes: ['thread_id', 'checkpoint_ns', 'checkpoint_id', 'task_id', 'idx', 'channel', 'type', 'blob'],
+  tombstones: ['scope', 'key', 'fence', 'created_at'],
+  ledger: ['version'],
 };
+
+const OWNERS: Partial<Record<keyof typeof EXPECTED, string>> = {
+  tombstones: "what belongs to the tables of LangGraph's PostgresSaver",
+  ledger: "what belongs to the tables of LangGraph's PostgresSaver",
+};
+
+/** @throws SchemaMismatchError if a table of these names is another program's */
+export function checkGraphTables(database: Database, names: GraphTableNames): Promise<void> {
+  return database.withClient((client) => checkColumns(client, names));
+}
 
 /** Creates the tables, or adds what is ours to those of PostgresSaver. @throws SchemaMismatchError */
 export function migrateGraphTables(database: Database, names: GraphTableNames): Promise<void> {
@@ -96,13 +108,13 @@ function familyOf(names: GraphTableNames): TableFamily {
 }
 
 async function checkColumns(client: PgClient, names: GraphTableNames): Promise<void> {
-  for (const table of ['checkpoints', 'blobs', 'writes'] as const) {
+  for (const table of Object.keys(EXPECTED) as (keyof typeof EXPECTED)[]) {
     const found = (await columnsOf(client, names[table])).map(({ name }) => name);
     const missing = found.length > 0 && EXPECTED[table].find((column) => !found.includes(column));
     if (missing) {
       throw new SchemaMismatchError(
         names[table].replaceAll('"', ''),
-        `is not a table of LangGraph's PostgresSaver: column ${missing} is missing`,
+        `is not ${OWNERS[table] ?? "a table of LangGraph's PostgresSaver"}: column ${missing} is missing`,
       );
     }
   }

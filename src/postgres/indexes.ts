@@ -1,5 +1,6 @@
 import type { Database, TextRow } from './database.js';
 import type { TableNames } from './identifiers.js';
+import type { TableKind } from './table-statements.js';
 
 /** An index that the schema changes make, and without which something becomes slow or wrong. */
 export interface ExpectedIndex {
@@ -25,9 +26,13 @@ export interface FoundIndex {
   readonly bytes: number;
 }
 
-/** The indexes of the checkpoint table and its tombstones, by table, as `MIGRATIONS` makes them. */
-export function expectedIndexes(names: TableNames): ReadonlyMap<string, readonly ExpectedIndex[]> {
-  const { table, checkpoints, tombstones } = names;
+/** The indexes of the checkpoint table and of those beside it, by table, as the schema changes make them. */
+export function expectedIndexes(
+  names: TableNames,
+  kind: TableKind = 'plain',
+): ReadonlyMap<string, readonly ExpectedIndex[]> {
+  const { table, checkpoints, ids, tombstones } = names;
+  const partitioned = kind === 'partitioned';
   const key = (name: string, on: string, columns: string[]): ExpectedIndex => ({
     name,
     columns,
@@ -35,22 +40,31 @@ export function expectedIndexes(names: TableNames): ReadonlyMap<string, readonly
     partial: false,
     create: `ALTER TABLE ${on} ADD PRIMARY KEY (${columns.join(', ')})`,
   });
-  const index = (name: string, on: string, columns: string[], where?: string): ExpectedIndex => ({
-    name,
-    columns,
-    unique: false,
-    partial: where !== undefined,
-    create: `CREATE INDEX CONCURRENTLY "${name}" ON ${on} (${columns.join(', ')})${where ? ` WHERE ${where}` : ''}`,
-  });
+  const index = (name: string, on: string, columns: string[], where?: string): ExpectedIndex => {
+    // Of a partitioned table none is made concurrently.
+    const create = partitioned && on === checkpoints ? 'CREATE INDEX' : 'CREATE INDEX CONCURRENTLY';
+    return {
+      name,
+      columns,
+      unique: false,
+      partial: where !== undefined,
+      create: `${create} "${name}" ON ${on} (${columns.join(', ')})${where ? ` WHERE ${where}` : ''}`,
+    };
+  };
   return new Map([
     [
       checkpoints,
       [
-        key(`${table}_pkey`, checkpoints, ['id']),
+        key(`${table}_pkey`, checkpoints, partitioned ? ['id', 'timestamp'] : ['id']),
         index(`idx_${table}_execution_id`, checkpoints, ['execution_id', 'timestamp', 'version']),
         index(`idx_${table}_timestamp`, checkpoints, ['timestamp']),
       ],
     ],
+    ...(partitioned
+      ? ([
+          [ids, [key(`${table}_ids_pkey`, ids, ['id']), index(`idx_${table}_ids`, ids, ['execution_id'])]],
+        ] as const)
+      : []),
     [
       tombstones,
       [

@@ -30,10 +30,8 @@ const MIGRATION_LOCK = 1;
  * @throws SchemaMismatchError if a table of that name has other columns, or was made by a newer release.
  */
 export async function migrateFamily(database: Database, family: TableFamily): Promise<void> {
-  if ((await familyVersion(database, family)) === family.changes.length) {
-    await database.withClient((client) => family.check(client));
-    return;
-  }
+  await database.withClient((client) => family.check(client));
+  if ((await familyVersion(database, family)) === family.changes.length) return;
   const apply = () =>
     database.withTransaction(
       async (client) => {
@@ -129,7 +127,8 @@ async function appliedVersion(
   return version;
 }
 
-async function exists(
+/** @param name quoted */
+export async function exists(
   client: PgClient,
   lookup: 'to_regclass' | 'to_regnamespace',
   name: string,

@@ -12,8 +12,8 @@ export const PARTITIONED_BY = 'checkpoint-queue: partitioned by ';
  * is for other programs: what they delete, insert without a sequence, or change in place is told to the ids, and ends there.
  */
 export function partitionedTables(names: TableNames): string {
-  const { checkpoints, ids, quotedSchema, table, partitionBy } = names;
-  const [moved, noted] = ['moved', 'noted'].map((end) => `${quotedSchema}."${table}_${end}"`);
+  const { checkpoints, ids, table, partitionBy } = names;
+  const { moved, noted } = triggerFunctions(names);
   const columns = ID_COLUMNS.join(', ');
   const ofNew = ID_COLUMNS.map((column) => `NEW.${column}`).join(', ');
   const rest = ID_COLUMNS.filter((column) => column !== 'id');
@@ -53,11 +53,6 @@ export function partitionedTables(names: TableNames): string {
       DELETE FROM ${checkpoints} WHERE id = OLD.id AND timestamp = OLD.timestamp;
       RETURN NULL;
     END $$;
-    CREATE OR REPLACE TRIGGER moved AFTER UPDATE ON ${ids} FOR EACH ROW
-      WHEN (OLD.timestamp <> NEW.timestamp AND pg_trigger_depth() = 0) EXECUTE FUNCTION ${moved}();
-    CREATE OR REPLACE TRIGGER deleted AFTER DELETE ON ${ids} FOR EACH ROW
-      WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION ${moved}();
-
     CREATE OR REPLACE FUNCTION ${noted}() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
       IF TG_OP = 'INSERT' THEN
@@ -70,9 +65,47 @@ export function partitionedTables(names: TableNames): string {
       END IF;
       RETURN NULL;
     END $$;
-    CREATE OR REPLACE TRIGGER inserted AFTER INSERT ON ${checkpoints} FOR EACH ROW
-      WHEN (NEW.write_seq = 0) EXECUTE FUNCTION ${noted}();
-    CREATE OR REPLACE TRIGGER updated AFTER UPDATE ON ${checkpoints} FOR EACH ROW
-      WHEN (NEW.write_seq = OLD.write_seq) EXECUTE FUNCTION ${noted}();
-    CREATE OR REPLACE TRIGGER deleted AFTER DELETE ON ${checkpoints} FOR EACH ROW EXECUTE FUNCTION ${noted}();`;
+    ${partitionTriggers(names)
+      .map(({ create }) => create)
+      .join('\n    ')}`;
+}
+
+/** A trigger of a partitioned table. */
+export interface PartitionTrigger {
+  readonly name: string;
+  /** Quoted. */
+  readonly table: string;
+  /** SQL that makes it, also where it is there. */
+  readonly create: string;
+}
+
+export function partitionTriggers(names: TableNames): PartitionTrigger[] {
+  const { checkpoints, ids } = names;
+  const { moved, noted } = triggerFunctions(names);
+  const trigger = (name: string, event: string, table: string, rest: string) => ({
+    name,
+    table,
+    create: `CREATE OR REPLACE TRIGGER ${name} AFTER ${event} ON ${table} FOR EACH ROW ${rest}();`,
+  });
+  return [
+    trigger(
+      'moved',
+      'UPDATE',
+      ids,
+      `WHEN (OLD.timestamp <> NEW.timestamp AND pg_trigger_depth() = 0) EXECUTE FUNCTION ${moved}`,
+    ),
+    trigger('deleted', 'DELETE', ids, `WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION ${moved}`),
+    trigger('inserted', 'INSERT', checkpoints, `WHEN (NEW.write_seq = 0) EXECUTE FUNCTION ${noted}`),
+    trigger(
+      'updated',
+      'UPDATE',
+      checkpoints,
+      `WHEN (NEW.write_seq = OLD.write_seq) EXECUTE FUNCTION ${noted}`,
+    ),
+    trigger('deleted', 'DELETE', checkpoints, `EXECUTE FUNCTION ${noted}`),
+  ];
+}
+
+function triggerFunctions({ quotedSchema, table }: TableNames): { moved: string; noted: string } {
+  return { moved: `${quotedSchema}."${table}_moved"`, noted: `${quotedSchema}."${table}_noted"` };
 }

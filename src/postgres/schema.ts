@@ -2,7 +2,14 @@ import { SchemaMismatchError } from '../errors.js';
 import type { Database, PgClient } from './database.js';
 import { queryRows } from './database.js';
 import type { TableNames } from './identifiers.js';
-import { columnsOf, familyVersion, migrateFamily, type TableFamily } from './migrations.js';
+import {
+  columnsOf,
+  exists,
+  type FoundColumn,
+  familyVersion,
+  migrateFamily,
+  type TableFamily,
+} from './migrations.js';
 import { partitionedTables } from './partitioned-schema.js';
 import { makePartitions, partitionedBy } from './partitions.js';
 import { type TableKind, tableKind } from './table-statements.js';
@@ -41,8 +48,11 @@ function plainTable(names: TableNames): string {
 /** The schema version that this release writes. */
 export const SCHEMA_VERSION = CHANGES.length;
 
-/** Columns of the checkpoint table that LangGraphGo's store has as well. */
-const EXPECTED_COLUMNS: Record<string, string> = {
+/** Columns by name, with their types. */
+type Columns = Readonly<Record<string, string>>;
+
+/** Columns of the checkpoint table; all but the last one are also those of LangGraphGo's store. */
+const EXPECTED_COLUMNS: Columns = {
   id: 'text',
   execution_id: 'text',
   node_name: 'text',
@@ -52,6 +62,21 @@ const EXPECTED_COLUMNS: Record<string, string> = {
   version: 'integer',
   write_seq: 'bigint',
 };
+/** Columns that the tables beside it have had since the first version. */
+const TOMBSTONE_COLUMNS: Columns = {
+  scope: 'text',
+  key: 'text',
+  fence: 'bigint',
+  created_at: 'timestamp with time zone',
+};
+const ID_COLUMNS: Columns = {
+  id: 'text',
+  execution_id: 'text',
+  timestamp: 'timestamp with time zone',
+  version: 'integer',
+  write_seq: 'bigint',
+};
+const LEDGER_COLUMNS: Columns = { version: 'integer' };
 
 /**
  * Brings the tables to this release's version, and makes the partitions that are due; does nothing if all is there already.
@@ -69,6 +94,13 @@ export async function schemaVersion(database: Database, names: TableNames): Prom
   return familyVersion(database, familyOf(names, await kindOf(database, names)));
 }
 
+/** @throws SchemaMismatchError if a table of these names is another program's. One that was made here and has lost its key is not. */
+export function checkTables(database: Database, names: TableNames): Promise<void> {
+  return database.withClient((client) =>
+    checkFamily(client, names, () => exists(client, 'to_regclass', names.migrations)),
+  );
+}
+
 /** Of a table that is not there, what is to be made. */
 async function kindOf(database: Database, names: TableNames): Promise<TableKind> {
   const found = await database.withClient((client) => tableKind(client, names));
@@ -82,24 +114,65 @@ function familyOf(names: TableNames, kind: TableKind): TableFamily {
     ledger: names.migrations,
     tables: [names.checkpoints, names.tombstones, ...(kind === 'partitioned' ? [names.ids] : [])],
     changes: CHANGES.map((change) => change(names, kind)),
-    check: (client) => checkTable(client, names),
+    check: (client) => checkFamily(client, names),
   };
 }
 
+/** @param mayLackKey whether the checkpoint table may have lost its primary key. Default: it may not */
+async function checkFamily(
+  client: PgClient,
+  names: TableNames,
+  mayLackKey: () => Promise<boolean> = async () => false,
+): Promise<void> {
+  await checkTable(client, names, mayLackKey);
+  for (const [table, expected] of [
+    [names.tombstones, TOMBSTONE_COLUMNS],
+    [names.migrations, LEDGER_COLUMNS],
+    ...((await tableKind(client, names)) === 'partitioned' ? [[names.ids, ID_COLUMNS] as const] : []),
+  ] as const) {
+    await checkCompanion(client, names, table, expected);
+  }
+}
+
+/** Refuses a table that has the name of one that stands beside the checkpoint table, and is another program's. */
+async function checkCompanion(
+  client: PgClient,
+  { label }: TableNames,
+  table: string,
+  expected: Columns,
+): Promise<void> {
+  const columns = await columnsOf(client, table);
+  const problem = columns.length > 0 && mismatch(columns, expected);
+  if (problem) {
+    throw new SchemaMismatchError(
+      table.replaceAll('"', ''),
+      `is not what belongs to the checkpoint table ${label}: ${problem}`,
+    );
+  }
+}
+
+function mismatch(columns: readonly FoundColumn[], expected: Columns): string | undefined {
+  const found = new Map(columns.map(({ name, type }) => [name, type]));
+  const [wrong] = Object.entries(expected).filter(([name, type]) => found.get(name) !== type);
+  if (!wrong) return undefined;
+  const [name, type] = wrong;
+  return `column ${name} ${found.has(name) ? `is ${found.get(name)}` : 'is missing'}, not ${type}`;
+}
+
 /** Refuses a table that cannot be ours: `checkpoints` is also the name that LangGraph's PostgresSaver uses. */
-async function checkTable(client: PgClient, names: TableNames): Promise<void> {
+async function checkTable(
+  client: PgClient,
+  names: TableNames,
+  mayLackKey: () => Promise<boolean>,
+): Promise<void> {
   const columns = await columnsOf(client, names.checkpoints);
   if (columns.length === 0) return;
-  const found = new Map(columns.map(({ name, type }) => [name, type]));
-  for (const [name, type] of Object.entries(EXPECTED_COLUMNS)) {
-    if (name === 'write_seq' && !found.has(name)) continue; // LangGraphGo's table, which gets it
-    if (found.get(name) === type) continue;
+  const found = new Set(columns.map(({ name }) => name));
+  const { write_seq: sequence, ...ofLangGraphGo } = EXPECTED_COLUMNS; // whose table gets the sequence
+  const problem = mismatch(columns, found.has('write_seq') ? EXPECTED_COLUMNS : ofLangGraphGo);
+  if (problem) {
     const owner = found.has('thread_id') ? " (it looks like LangGraph's PostgresSaver's)" : '';
-    const is = found.has(name) ? `is ${found.get(name)}` : 'is missing';
-    throw new SchemaMismatchError(
-      names.label,
-      `is not a checkpoint table${owner}: column ${name} ${is}, not ${type}`,
-    );
+    throw new SchemaMismatchError(names.label, `is not a checkpoint table${owner}: ${problem}`);
   }
   const foreign = columns.find(({ name, required }) => !(name in EXPECTED_COLUMNS) && required);
   if (foreign) {
@@ -118,7 +191,9 @@ async function checkTable(client: PgClient, names: TableNames): Promise<void> {
           WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1]) ORDER BY 1)`,
     [names.checkpoints, key],
   );
-  if (!unique) throw new SchemaMismatchError(names.label, `has no primary key on ${key.join(', ')}`);
+  if (!unique && !(await mayLackKey())) {
+    throw new SchemaMismatchError(names.label, `has no primary key on ${key.join(', ')}`);
+  }
   await checkPartitioning(client, names, partitioned);
 }
 

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import {
@@ -10,24 +9,8 @@ import {
 import { QueuedPostgresSaver } from '../../src/langgraph/index.js';
 import { Database } from '../../src/postgres/database.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
-import { execute } from '../faults/services.js';
 import { services, testQueue } from '../services.js';
-
-/** A database of its own, which goes with the test. */
-async function testDatabase(encoding: string): Promise<string> {
-  const { databaseUrl } = services();
-  const name = `encoded_${randomUUID().replaceAll('-', '')}`;
-  await execute(
-    databaseUrl,
-    `CREATE DATABASE ${name} ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`,
-  );
-  onTestFinished(async () => {
-    await execute(databaseUrl, `DROP DATABASE ${name} WITH (FORCE)`);
-  });
-  const url = new URL(databaseUrl);
-  url.pathname = name;
-  return url.toString();
-}
+import { testDatabase } from './test-database.js';
 
 const refusalOf = (encoding: string) => ({
   name: 'InvalidConfigError',
