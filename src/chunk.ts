@@ -53,27 +53,53 @@ export function encodeChunk(executions: readonly string[], records: readonly Enc
 
 /** @throws InvalidChunkError if a length points outside, or the format is another release's. */
 export function decodeChunk(payload: Buffer): DecodedChunk {
-  let offset = 0;
-  const take = (bytes: number): number => {
-    const start = offset;
-    offset += bytes;
-    if (offset > payload.length) throw new InvalidChunkError('it is cut short');
-    return start;
-  };
-  const format = payload[take(1)];
+  const reader = new ChunkBytes(payload);
+  const { executions, records } = readHeader(reader);
+  const bodies: Buffer[] = [];
+  for (let left = records; left > 0; left--) {
+    const start = reader.take(payload.readUInt32BE(reader.take(4)));
+    bodies.push(payload.subarray(start, reader.offset));
+  }
+  if (reader.offset !== payload.length) throw new InvalidChunkError('bytes are left over');
+  return { executions, bodies };
+}
+
+/** What stands before the bodies. */
+export interface ChunkHeader {
+  readonly executions: string[];
+  readonly records: number;
+}
+
+/** @param start the first bytes of a payload, or all. @throws InvalidChunkError as `decodeChunk`, or if the header is longer */
+export function decodeHeader(start: Buffer): ChunkHeader {
+  return readHeader(new ChunkBytes(start));
+}
+
+function readHeader(reader: ChunkBytes): ChunkHeader {
+  const { payload } = reader;
+  const format = payload[reader.take(1)];
   if (format !== FORMAT) throw new InvalidChunkError(`its format is ${format}, this release reads ${FORMAT}`);
   const executions: string[] = [];
-  for (let left = payload.readUInt16BE(take(2)); left > 0; left--) {
-    const start = take(payload.readUInt16BE(take(2)));
-    executions.push(payload.toString('utf8', start, offset));
+  for (let left = payload.readUInt16BE(reader.take(2)); left > 0; left--) {
+    const start = reader.take(payload.readUInt16BE(reader.take(2)));
+    executions.push(payload.toString('utf8', start, reader.offset));
   }
-  const bodies: Buffer[] = [];
-  for (let left = payload.readUInt32BE(take(4)); left > 0; left--) {
-    const start = take(payload.readUInt32BE(take(4)));
-    bodies.push(payload.subarray(start, offset));
+  return { executions, records: payload.readUInt32BE(reader.take(4)) };
+}
+
+/** Goes through a payload that anybody may have made. */
+class ChunkBytes {
+  offset = 0;
+
+  constructor(readonly payload: Buffer) {}
+
+  /** @returns where the bytes that were taken begin. @throws InvalidChunkError if there are not so many */
+  take(bytes: number): number {
+    const start = this.offset;
+    this.offset += bytes;
+    if (this.offset > this.payload.length) throw new InvalidChunkError('it is cut short');
+    return start;
   }
-  if (offset !== payload.length) throw new InvalidChunkError('bytes are left over');
-  return { executions, bodies };
 }
 
 /** `w-` and the first sequence: BullMQ refuses ids of digits alone, and the same id again is the same job. */

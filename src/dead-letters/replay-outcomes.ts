@@ -1,8 +1,9 @@
 import { deadLetterIdOf, replayJobIdOf } from '../chunk.js';
 import { PendingWritesTimeoutError } from '../errors.js';
 import type { DeadLetterJob } from '../redis/dead-letter-job.js';
+import type { JobEnd } from '../redis/job-ends.js';
 import type { CheckpointTable } from '../store/checkpoint-table.js';
-import type { CommitWatcher, JobEnd } from '../store/commit-watcher.js';
+import type { CommitWatcher } from '../store/commit-watcher.js';
 import { CHECKPOINT_SINK } from '../writer/checkpoint-sink.js';
 import type { DeadLetterReader } from './dead-letter-reader.js';
 import type { ReplayResult } from './replay-options.js';

@@ -89,7 +89,7 @@ function failed({ failed: jobs }: QueueStats): Verdict {
   if (jobs === 0) return ok('none');
   return warning(
     `${jobs} jobs cannot be read: no producer of this queue made them, or their payload is lost`,
-    "They are kept in BullMQ's failed set with their reason, and hold up reads of the latest of their execution. Remove them when nobody needs them.",
+    "They are kept in BullMQ's failed set with their reason, and hold up reads of the latest of their execution. Remove them, with their keys ckpt-payload-<job id>, when nobody needs them: a job whose payload is there comes back.",
   );
 }
 

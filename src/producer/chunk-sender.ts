@@ -25,6 +25,8 @@ export interface ChunkSenderOptions
   telemetry?: Telemetry | undefined;
 }
 
+/** A chunk that has been without its job for longer may have got it from a worker (`LostJobs`), be committed and cleaned up by now. */
+const SLOW_ADD_MS = 500;
 /** How often a producer that waits for room in the queue asks again. */
 const ROOM_POLL_MS = 50;
 
@@ -42,6 +44,8 @@ interface ReservedJob {
   readonly firstSequence: number;
   /** Of the connection, before the reservation. */
   readonly epoch: number;
+  /** Milliseconds of `performance.now()`, before the reservation. */
+  readonly began: number;
 }
 
 /**
@@ -98,11 +102,16 @@ export class ChunkSender {
   }
 
   async #reserve(shipment: Shipment, job?: ReservedJob): Promise<ReservedJob> {
-    const { connection, keys, clock, maxQueueDepth, onQueueFull } = this.#options;
+    const { connection, keys, clock, sink, target, maxQueueDepth, onQueueFull } = this.#options;
     const { records, payload, executions, deadline } = shipment;
     for (;;) {
       const { epoch } = connection;
-      const reservation = { records, payload, executions, above: clock.last, maxQueueDepth };
+      const began = performance.now();
+      const reservation = {
+        ...{ records, payload, executions, maxQueueDepth },
+        destination: { sink, target },
+        above: clock.last,
+      };
       const reserving = reserve(connection.client, keys, reservation, job);
       const reserved = await withDeadline(deadline(), reserving, 'reserving a sequence');
       if (reserved.kind === 'taken') {
@@ -113,7 +122,7 @@ export class ChunkSender {
       if (reserved.kind === 'reserved') {
         const { firstSequence } = reserved;
         clock.observe(firstSequence + records - 1);
-        return { jobId: jobIdOf(firstSequence), firstSequence, epoch };
+        return { jobId: jobIdOf(firstSequence), firstSequence, epoch, began };
       }
       if (onQueueFull === 'reject') {
         throw new BackpressureError('maxQueueDepth', reserved.depth, maxQueueDepth);
@@ -124,9 +133,10 @@ export class ChunkSender {
 
   /** The number is too low: an operation that was called earlier got a higher one. Nobody has seen it, for it has no job. */
   async #giveUp({ jobId }: ReservedJob, executions: readonly string[]): Promise<void> {
-    const { connection, keys } = this.#options;
-    const marks = executions.map((executionId) => markOf(executionId, jobId));
-    await release(connection.client, keys, [jobId], marks).catch(() => {}); // the sweep finds what stays
+    const { connection, keys, sink, target } = this.#options;
+    const marks = executions.map((executionId) => markOf(executionId, jobId, { sink, target }));
+    // What stays is written with its low number, and gives way to what is sent now.
+    await release(connection.client, keys, [jobId], marks).catch(() => {});
   }
 
   /** Second step; may be called again where it throws. */
@@ -138,12 +148,13 @@ export class ChunkSender {
       for (;;) {
         again ||= current === undefined;
         // A second try is for the same job: a Redis that restarted meanwhile may have lost what the first one made.
-        const { jobId, epoch }: ReservedJob = current ?? (await this.#reserve(shipment, reserved));
+        const { jobId, epoch, began }: ReservedJob = current ?? (await this.#reserve(shipment, reserved));
         current = undefined;
         await this.#addJob(shipment, jobId);
         // Had the connection been lost in between, a Redis that restarted could hold the job without its payload.
         if (connection.epoch !== epoch) continue;
-        if (!again || !(await this.#lacksPayload(jobId, shipment.deadline()))) return;
+        const doubtful = again || performance.now() - began > SLOW_ADD_MS;
+        if (!doubtful || !(await this.#lacksPayload(jobId, shipment.deadline()))) return;
       }
     };
   }
@@ -161,8 +172,8 @@ export class ChunkSender {
   }
 
   /**
-   * Whether the job is there without its payload: a worker that was done with the first try may have removed the payload of a
-   * second one before its job was added.
+   * Whether the job is there without its payload: a worker that was done with a first try, or with a job that another worker added
+   * for us, may have removed the payload before this job was added.
    */
   async #lacksPayload(jobId: string, deadline: number): Promise<boolean> {
     const { connection, keys } = this.#options;

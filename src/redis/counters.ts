@@ -7,9 +7,11 @@ export interface QueueCounters {
   superseded: number;
   deleted: number;
   batches: number;
+  /** Jobs that were missing, though their records may not have been committed, and were added anew; undefined: none. */
+  requeued?: number | undefined;
 }
 
-type Counted = Omit<QueueCounters, 'batches'>;
+type Counted = Omit<QueueCounters, 'batches' | 'requeued'>;
 
 export async function addToCounters(
   client: Redis | Cluster,
@@ -26,13 +28,18 @@ export async function addToCounters(
   await pipeline.exec();
 }
 
+export async function countRequeued(client: Redis | Cluster, keys: QueueKeys, jobs: number): Promise<void> {
+  await client.hincrby(keys.counters, 'requeued', jobs);
+}
+
 export async function readCounters(client: Redis | Cluster, keys: QueueKeys): Promise<QueueCounters> {
   const found = await client.hgetall(keys.counters);
-  const count = (name: keyof QueueCounters) => Number(found[name] ?? 0);
+  const count = (name: keyof Counted | 'batches') => Number(found[name] ?? 0);
   return {
     committed: count('committed'),
     superseded: count('superseded'),
     deleted: count('deleted'),
     batches: count('batches'),
+    requeued: found.requeued === undefined ? undefined : Number(found.requeued),
   };
 }

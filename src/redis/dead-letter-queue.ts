@@ -1,10 +1,17 @@
 import { Queue } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
-import { deadLetterIdOf, type EncodableRecord, encodeChunk, parseDeadLetterId } from '../chunk.js';
+import { deadLetterIdOf, type EncodableRecord, encodeChunk } from '../chunk.js';
 import type { DeadLetterJob, DeadLetterRecord } from './dead-letter-job.js';
 import { removeDeadLetters, settleDeadLetter } from './dead-letter-scripts.js';
 import { jobOptions } from './job-options.js';
-import { deadLetterKeys, marksOf, type QueueKeys } from './queue-keys.js';
+import {
+  type Destination,
+  deadLetterKeys,
+  marksOf,
+  mayBeFor,
+  parseMark,
+  type QueueKeys,
+} from './queue-keys.js';
 import { reserve } from './sequence.js';
 
 export type { DeadLetterJob, DeadLetterRecord };
@@ -45,23 +52,38 @@ export class DeadLetterQueue {
    * @returns its dead-letter id; undefined if the record has been replayed since, and so is kept elsewhere
    */
   async add(job: DeadLetterJob, record: EncodableRecord): Promise<string | undefined> {
-    const { sequence, replays, executionId } = job;
+    const { sequence, replays, executionId, sink, target } = job;
+    const destination = { sink, target };
     const deadLetterId = deadLetterIdOf(sequence, replays);
     const payload = encodeChunk([executionId], [record]);
     for (;;) {
       await reserve(
         this.client,
         this.#keys,
-        { records: 1, payload, executions: [executionId], maxQueueDepth: 0 },
+        { records: 1, payload, executions: [executionId], destination, maxQueueDepth: 0 },
         { jobId: deadLetterId, firstSequence: sequence },
       );
       const known = await this.queue.getJob(deadLetterId);
       if (known) await known.updateData({ ...job, firstFailedAt: known.data.firstFailedAt });
-      else await this.queue.add('dead-letter', job, { ...jobOptions(deadLetterId), priority: PRIORITY });
+      else await this.#add(deadLetterId, job);
       const settled = await settleDeadLetter(this.client, this.#ofQueue, job);
       if (settled !== 'incomplete') return settled === 'kept' ? deadLetterId : undefined;
       // A Redis that restarted in between, or a removal, has left one without the other.
     }
+  }
+
+  /** Adds the job of a dead letter that has a payload and no job. @returns whether there is such a dead letter now */
+  async addJob(job: DeadLetterJob): Promise<boolean> {
+    const deadLetterId = deadLetterIdOf(job.sequence, job.replays);
+    await this.#add(deadLetterId, job);
+    const settled = await settleDeadLetter(this.client, this.#ofQueue, job);
+    // It was replayed or purged in between, by somebody who did not see this job.
+    if (settled !== 'kept') await this.remove([{ deadLetterId, job }]);
+    return settled === 'kept';
+  }
+
+  async #add(deadLetterId: string, job: DeadLetterJob): Promise<void> {
+    await this.queue.add('dead-letter', job, { ...jobOptions(deadLetterId), priority: PRIORITY });
   }
 
   /** Keeps what was kept before. One that is there, or has been replayed, stays as it is. @returns whether it was not there */
@@ -112,6 +134,15 @@ export async function deadLettersBySequence(
   keys: QueueKeys,
   ranges: readonly SequenceRange[],
 ): Promise<DeadLetterRecord[]> {
+  return readDeadLetters(client, keys, await deadLetterIdsBySequence(client, keys, ranges));
+}
+
+/** The ids of the dead letters of records with these sequences. */
+export async function deadLetterIdsBySequence(
+  client: Redis | Cluster,
+  keys: QueueKeys,
+  ranges: readonly SequenceRange[],
+): Promise<string[]> {
   const { chunks } = deadLetterKeys(keys);
   const ids: string[] = [];
   for (let from = 0; from < ranges.length; from += PAGE) {
@@ -121,7 +152,7 @@ export async function deadLettersBySequence(
     }
     for (const found of await replies(pipeline)) ids.push(...(found as string[]));
   }
-  return readDeadLetters(client, keys, ids);
+  return ids;
 }
 
 /** The oldest record that may still arrive, from the queue or by a replay; undefined if there is none. */
@@ -139,29 +170,21 @@ export async function oldestSequenceOf(
   return sequences.length === 0 ? undefined : Math.min(...sequences);
 }
 
-/** The dead letters of an execution whose sequence is above the given one. */
-export async function deadLettersOfExecution(
-  client: Redis | Cluster,
-  keys: QueueKeys,
-  executionId: string,
-  above = 0,
-): Promise<DeadLetterRecord[]> {
-  const ids = await deadLetterIdsOfExecution(client, keys, executionId);
-  return readDeadLetters(
-    client,
-    keys,
-    ids.filter((id) => (parseDeadLetterId(id)?.sequence ?? 0) > above),
-  );
-}
-
-/** The ids of an execution's dead letters, in no order. */
+/**
+ * The ids of an execution's dead letters, in no order.
+ * @param destination only of records that may be for this one. Default: all
+ */
 export async function deadLetterIdsOfExecution(
   client: Redis | Cluster,
   keys: QueueKeys,
   executionId: string,
+  destination?: Destination,
 ): Promise<string[]> {
   const marks = await client.zrangebylex(deadLetterKeys(keys).marks, ...marksOf(executionId));
-  return marks.map((mark) => mark.slice(executionId.length + 1));
+  return marks
+    .map(parseMark)
+    .filter((mark) => !destination || mayBeFor(mark, destination))
+    .map(({ jobId }) => jobId);
 }
 
 /** Those of the ids that have a job; an index or mark without one is a removal, or an addition, under way. */

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import { deadLetterIdOf, replayJobIdOf } from '../chunk.js';
 import type { DeadLetterJob } from './dead-letter-job.js';
-import { deadLetterKeys, markOf, type QueueKeys } from './queue-keys.js';
+import { deadLetterKeys, markOf, markPrefix, type QueueKeys } from './queue-keys.js';
 import { Script } from './script.js';
 import { SEQUENCE_FUNCTIONS, sendAhead } from './sequence.js';
 
@@ -20,7 +20,8 @@ const REMOVE_LETTER = `
     end
     redis.call('UNLINK', payload_prefix .. letter)
     redis.call('ZREM', chunks, letter)
-    redis.call('ZREM', marks, mark)
+    -- The mark of an earlier release names no destination: from the execution straight to the id.
+    redis.call('ZREM', marks, mark, (string.gsub(mark, '^([^%z]*%z).*%z', '%1')))
     return existed
   end`;
 
@@ -134,7 +135,7 @@ export async function removeDeadLetters(
   for (let from = 0; from < jobs.length; from += REMOVALS_A_CALL) {
     const some = jobs.slice(from, from + REMOVALS_A_CALL).flatMap((job) => {
       const deadLetterId = deadLetterIdOf(job.sequence, job.replays);
-      return [deadLetterId, markOf(job.executionId, deadLetterId)];
+      return [deadLetterId, markOf(job.executionId, deadLetterId, job)];
     });
     const reply = await REMOVE.run(
       client,
@@ -157,13 +158,14 @@ export type Settled = 'kept' | 'newer' | 'incomplete';
 export async function settleDeadLetter(
   client: Redis | Cluster,
   keys: QueueKeys,
-  { sequence, replays, executionId }: DeadLetterJob,
+  job: DeadLetterJob,
 ): Promise<Settled> {
+  const { sequence, replays, executionId } = job;
   const dead = deadLetterKeys(keys);
   const reply = await SETTLE.run(
     client,
     [dead.chunks, dead.marks, keys.chunks, keys.failed],
-    [...prefixes(keys, dead), sequence, replays, markOf(executionId, '')],
+    [...prefixes(keys, dead), sequence, replays, markPrefix(executionId, job)],
   );
   return reply as Settled;
 }
@@ -212,7 +214,7 @@ export async function prepareReplay(
         jobId,
         letter,
         job.sequence,
-        markOf(job.executionId, jobId),
+        markOf(job.executionId, jobId, job),
         token,
         maxQueueDepth,
         ahead?.key ?? '',
@@ -248,7 +250,7 @@ export async function confirmReplay(
       ...prefixes(keys, dead),
       jobId,
       letter,
-      markOf(job.executionId, letter),
+      markOf(job.executionId, letter, job),
       token,
       deadLetterIdOf(job.sequence, job.replays + 1),
     ],

@@ -96,11 +96,39 @@ function keysOf(queue: string, prefix: string): QueueKeys {
   });
 }
 
+/** What the records of a job are for, as the job says: a sink and the table that it writes. */
+export interface Destination {
+  readonly sink: string;
+  readonly target: string;
+}
+
+export function destinationOf({ name, target }: { name: string; target: string }): Destination {
+  return { sink: name, target };
+}
+
+/** A pending mark. One that an earlier release made names no destination. */
+export interface Mark {
+  readonly jobId: string;
+  readonly destination?: Destination | undefined;
+}
+
+/** Neither an execution id nor the name of a sink or a table ever holds U+0000. */
 const MARK_SEPARATOR = '\0';
 
-/** The execution wrote in this job. Execution ids never hold U+0000. */
-export function markOf(executionId: string, jobId: string): string {
-  return `${executionId}${MARK_SEPARATOR}${jobId}`;
+/** The execution has records in this job: `execution NUL sink NUL target NUL job id`. */
+export function markOf(executionId: string, jobId: string, destination?: Destination): string {
+  return `${markPrefix(executionId, destination)}${jobId}`;
+}
+
+/** What the marks of an execution for this destination begin with. */
+export function markPrefix(executionId: string, destination?: Destination): string {
+  return `${executionId}${MARK_SEPARATOR}${destinationPrefix(destination)}`;
+}
+
+/** What stands between execution and job id. */
+export function destinationPrefix(destination: Destination | undefined): string {
+  if (!destination) return '';
+  return `${destination.sink}${MARK_SEPARATOR}${destination.target}${MARK_SEPARATOR}`;
 }
 
 /** Bounds for ZRANGEBYLEX over the marks of one execution. */
@@ -108,6 +136,22 @@ export function marksOf(executionId: string): [from: string, to: string] {
   return [`[${executionId}${MARK_SEPARATOR}`, `(${executionId}\x01`];
 }
 
+export function parseMark(mark: string): Mark {
+  const [, ...rest] = mark.split(MARK_SEPARATOR);
+  const [sink, target, jobId] = rest;
+  if (rest.length !== 3) return { jobId: rest.at(-1) ?? mark };
+  return { jobId: jobId as string, destination: { sink: sink as string, target: target as string } };
+}
+
 export function jobIdOfMark(mark: string): string {
   return mark.slice(mark.lastIndexOf(MARK_SEPARATOR) + 1);
+}
+
+/** Whether the mark may be of a record for this destination: one that names none may be of any. */
+export function mayBeFor({ destination }: Mark, wanted: Destination): boolean {
+  return !destination || isSameDestination(destination, wanted);
+}
+
+export function isSameDestination(a: Destination, b: Destination): boolean {
+  return a.sink === b.sink && a.target === b.target;
 }

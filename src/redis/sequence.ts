@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import { SequenceOutOfRangeError } from '../errors.js';
-import type { QueueKeys } from './queue-keys.js';
+import { type Destination, destinationPrefix, type QueueKeys } from './queue-keys.js';
 import { Script } from './script.js';
 
 /**
@@ -105,16 +105,17 @@ const RESERVE = new Script(`${SEQUENCE_FUNCTIONS}
   end
   redis.call('ZADD', KEYS[2], first, job)
   local marks = {}
-  for i = 8, #ARGV do
+  for i = 9, #ARGV do
     marks[#marks + 1] = 0
-    marks[#marks + 1] = ARGV[i] .. '\\0' .. job
+    marks[#marks + 1] = ARGV[i] .. '\\0' .. ARGV[8] .. job
   end
   redis.call('ZADD', KEYS[3], unpack(marks))
   return first`);
 
 /**
  * Removes what RESERVE made, for jobs that are done. A job that is there again is left alone: its producer, whose reply was
- * lost, has added it once more. ARGV: payload prefix, job prefix, number of jobs, jobs, marks.
+ * lost, has added it once more. The mark of an earlier release names no destination. ARGV: payload prefix, job prefix, number
+ * of jobs, jobs, marks.
  */
 const RELEASE = new Script(`
   local payload_prefix, job_prefix, jobs = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -126,7 +127,10 @@ const RELEASE = new Script(`
     end
   end
   for i = 4 + jobs, #ARGV do
-    if gone(string.match(ARGV[i], '[^%z]*$')) then redis.call('ZREM', KEYS[2], ARGV[i]) end
+    local execution, job = string.match(ARGV[i], '^([^%z]*)%z.-([^%z]*)$')
+    if gone(job) and redis.call('ZREM', KEYS[2], ARGV[i]) == 0 then
+      redis.call('ZREM', KEYS[2], execution .. '\\0' .. job)
+    end
   end
   return jobs`);
 
@@ -150,6 +154,8 @@ export interface Reservation {
   readonly records: number;
   readonly payload: Buffer;
   readonly executions: readonly string[];
+  /** What the records are for; the marks name it. */
+  readonly destination?: Destination;
   /** A sequence from another clock, above which the first one has to be. Default 0. */
   readonly above?: number;
   /** Jobs that may wait before new chunks are refused; 0: no limit. */
@@ -173,7 +179,7 @@ const ARRIVED_TTL_SECONDS = 600;
 export async function reserve(
   client: Redis | Cluster,
   keys: QueueKeys,
-  { records, payload, executions, above = 0, maxQueueDepth }: Reservation,
+  { records, payload, executions, destination, above = 0, maxQueueDepth }: Reservation,
   job?: { readonly jobId: string; readonly firstSequence: number },
 ): Promise<Reserved> {
   const { key: arrived, sent } = sendAhead(client, keys, payload);
@@ -191,6 +197,7 @@ export async function reserve(
           arrived,
           keys.payloadPrefix,
           above,
+          destinationPrefix(destination),
           ...executions,
         ],
       ),

@@ -99,12 +99,13 @@ export class SequenceRepair {
     const job = await this.#ask(() => Job.fromId<ChunkJob>(this.#queue, jobId));
     if (!payload || !job) return false;
     const { executions, bodies } = decodeChunk(payload);
-    const reservation = { records: bodies.length, payload, executions, maxQueueDepth: 0 };
+    const destination = { sink: job.data.sink, target: job.data.target };
+    const reservation = { records: bodies.length, payload, executions, destination, maxQueueDepth: 0 };
     const reserved = await this.#ask(() => reserve(client, keys, reservation));
     if (reserved.kind !== 'reserved') return false;
     await this.#ask(() => this.#queue.add('chunk', job.data, jobOptions(jobIdOf(reserved.firstSequence))));
     await this.#ask(() => job.remove());
-    const marks = executions.map((executionId) => markOf(executionId, jobId));
+    const marks = executions.map((executionId) => markOf(executionId, jobId, destination));
     await this.#ask(() => release(client, keys, [jobId], marks));
     return true;
   }

@@ -3,7 +3,7 @@ import type { Database } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
 import type { DeadLetterQueue } from '../redis/dead-letter-queue.js';
 import { pendingFloors } from '../redis/pending-floors.js';
-import type { QueueKeys } from '../redis/queue-keys.js';
+import type { Destination, QueueKeys } from '../redis/queue-keys.js';
 import { purgeExpired } from './expired-dead-letters.js';
 import type { PruneResult } from './prune-options.js';
 import { Pruning } from './pruning.js';
@@ -20,12 +20,14 @@ export interface RetentionPlace {
   readonly keys: QueueKeys;
   readonly database: Database;
   readonly names: TableNames;
+  /** As jobs and marks name the table. */
+  readonly destination: Destination;
   readonly deadLetters: DeadLetterQueue;
 }
 
 /** Dead letters first: those that go hold back no checkpoint any more. */
 export async function runRetention(
-  { client, keys, database, names, deadLetters }: RetentionPlace,
+  { client, keys, database, names, destination, deadLetters }: RetentionPlace,
   { deadLettersOlderThan, keepLast, olderThan }: RetentionLimits,
   signal: AbortSignal,
 ): Promise<RetentionResult> {
@@ -36,7 +38,7 @@ export async function runRetention(
   if (keepLast === undefined && olderThan === undefined) {
     return { pruned: 0, heldBack: 0, interrupted: signal.aborted, deadLettersPurged };
   }
-  const pruning = new Pruning(database, names, pendingFloors(client, keys));
+  const pruning = new Pruning(database, names, pendingFloors(client, keys, destination));
   const limits = {
     ...(keepLast !== undefined && { keepLast }),
     ...(olderThan !== undefined && { olderThan }),

@@ -2,11 +2,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ClosedError, PendingWritesTimeoutError } from '../errors.js';
 import type { RedisConnection } from '../redis/connection.js';
 import { timerMs, withDeadline } from '../redis/deadline.js';
-import { deadLetterKeys, jobIdOfMark, marksOf, type QueueKeys } from '../redis/queue-keys.js';
+import { type JobEnd, jobEnds } from '../redis/job-ends.js';
+import {
+  type Destination,
+  deadLetterKeys,
+  isSameDestination,
+  marksOf,
+  mayBeFor,
+  parseMark,
+  type QueueKeys,
+} from '../redis/queue-keys.js';
 import { retryUntil } from '../redis/retry.js';
-
-/** How a job ended: `done`, it is gone, so all its records are committed; `failed`, it was refused and is kept. */
-export type JobEnd = 'done' | 'failed';
 
 interface Awaited {
   readonly jobId: string;
@@ -21,8 +27,8 @@ const LOOK_TIMEOUT_MS = 2000;
 const JOBS_A_LOOK = 2000;
 
 /**
- * Tells when jobs are done. The job itself is the truth: the worker commits, then BullMQ removes the job. So it does not
- * matter whether it was finished before anyone asked, by whom, or how often.
+ * Tells when jobs are done. Job and payload are the truth: the worker commits, BullMQ removes the job, then the worker removes the
+ * payload. So it does not matter whether it was finished before anyone asked, by whom, or how often.
  */
 export class CommitWatcher {
   readonly #awaited = new Set<Awaited>();
@@ -32,6 +38,8 @@ export class CommitWatcher {
   constructor(
     private readonly connection: RedisConnection,
     private readonly keys: QueueKeys,
+    /** Whose jobs `pending` and `allPending` look for. Default: those of all sinks and tables. */
+    private readonly destination?: Destination,
   ) {}
 
   /**
@@ -43,15 +51,20 @@ export class CommitWatcher {
     const deadline = performance.now() + timeoutMs;
     const doing = 'reading the pending marks';
     const [from, to] = marksOf(executionId);
+    const ours = (reply: [Error | null, unknown] | undefined) =>
+      (replyValue(reply) as string[])
+        .map(parseMark)
+        .filter((mark) => !this.destination || mayBeFor(mark, this.destination))
+        .map(({ jobId }) => jobId);
     const read = async () => {
       // In one transaction: between two looks, a dead letter may become a job again, or a job a dead letter.
       const look = this.connection.client.multi();
       look.zrangebylex(this.keys.marks, from, to);
-      look.zrangebylex(deadLetterKeys(this.keys).marks, from, to, 'LIMIT', 0, 1);
+      look.zrangebylex(deadLetterKeys(this.keys).marks, from, to);
       const [marks, dead] = (await withDeadline(deadline, look.exec(), doing)) ?? [];
       return {
-        jobIds: (replyValue(marks) as string[]).map(jobIdOfMark),
-        deadLetters: (replyValue(dead) as string[]).length > 0,
+        jobIds: ours(marks),
+        deadLetters: ours(dead).length > 0,
       };
     };
     return retryUntil(() => deadline, read, doing);
@@ -61,30 +74,41 @@ export class CommitWatcher {
   async allPending(timeoutMs: number): Promise<string[]> {
     const deadline = performance.now() + timeoutMs;
     const doing = 'reading the pending chunks';
-    const read = () =>
-      withDeadline(deadline, this.connection.client.zrange(this.keys.chunks, '0', '-1'), doing);
-    return retryUntil(() => deadline, read, doing);
+    const read = async () => this.#ours(await this.connection.client.zrange(this.keys.chunks, '0', '-1'));
+    return retryUntil(
+      () => deadline,
+      () => withDeadline(deadline, read(), doing),
+      doing,
+    );
+  }
+
+  /** Without the jobs that say that they are for another destination; one that is gone says nothing. */
+  async #ours(jobIds: readonly string[]): Promise<string[]> {
+    const { destination } = this;
+    if (!destination) return [...jobIds];
+    const ours: string[] = [];
+    for (let from = 0; from < jobIds.length; from += JOBS_A_LOOK) {
+      const some = jobIds.slice(from, from + JOBS_A_LOOK);
+      const pipeline = this.connection.client.pipeline();
+      for (const jobId of some) pipeline.hget(this.keys.jobPrefix + jobId, 'data');
+      const replies = (await pipeline.exec()) ?? [];
+      ours.push(
+        ...some.filter((_, index) => {
+          const named = destinationOfJob(replyValue(replies[index]));
+          return !named || isSameDestination(named, destination);
+        }),
+      );
+    }
+    return ours;
   }
 
   /** How the jobs stand now; those that still have work to do are left out. */
   async ended(jobIds: readonly string[]): Promise<Map<string, JobEnd>> {
-    const { client } = this.connection;
     const ends = new Map<string, JobEnd>();
     for (let from = 0; from < jobIds.length; from += JOBS_A_LOOK) {
-      const some = jobIds.slice(from, from + JOBS_A_LOOK);
-      const pipeline = client.pipeline();
-      for (const jobId of some) {
-        pipeline.zscore(this.keys.failed, jobId);
-        pipeline.exists(this.keys.jobPrefix + jobId);
-      }
-      const replies =
-        (await withDeadline(performance.now() + LOOK_TIMEOUT_MS, pipeline.exec(), 'looking for jobs')) ?? [];
-      for (const [index, jobId] of some.entries()) {
-        const failed = replyValue(replies[2 * index]);
-        const exists = replyValue(replies[2 * index + 1]);
-        if (failed !== null) ends.set(jobId, 'failed');
-        else if (exists === 0) ends.set(jobId, 'done');
-      }
+      const look = jobEnds(this.connection.client, this.keys, jobIds.slice(from, from + JOBS_A_LOOK));
+      const found = await withDeadline(performance.now() + LOOK_TIMEOUT_MS, look, 'looking for jobs');
+      for (const [jobId, end] of found) ends.set(jobId, end);
     }
     return ends;
   }
@@ -162,6 +186,16 @@ export class CommitWatcher {
 function replyValue(reply: [error: Error | null, value: unknown] | undefined): unknown {
   if (!reply || reply[0]) throw reply?.[0] ?? new Error('no reply');
   return reply[1];
+}
+
+/** Of the data of a job, which anybody may have made; undefined if it names none. */
+function destinationOfJob(data: unknown): Destination | undefined {
+  try {
+    const { sink, target } = JSON.parse(String(data)) as Partial<Destination>;
+    return typeof sink === 'string' && typeof target === 'string' ? { sink, target } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 interface Deferred<T> {

@@ -18,7 +18,7 @@ import { openReplica, type ReadReplica } from '../postgres/read-replica.js';
 import type { Enqueued } from '../producer/limits.js';
 import { redisTimeUs } from '../redis/clock.js';
 import { pendingFloors } from '../redis/pending-floors.js';
-import { queueKeys } from '../redis/queue-keys.js';
+import { destinationOf, queueKeys } from '../redis/queue-keys.js';
 import { askWithin } from '../redis/retry.js';
 import type { PruneOptions, PruneResult } from '../retention/prune-options.js';
 import { Pruning } from '../retention/pruning.js';
@@ -94,7 +94,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
       writer: writer ? { ...(writer === true ? {} : writer), ...pipeline } : undefined,
     });
     this.#outcomes = new OutcomeReader(this.#table, this.#queue.deadLetters);
-    const pending = pendingFloors(this.#queue.connection.client, keys);
+    const pending = pendingFloors(this.#queue.connection.client, keys, destinationOf(sink));
     this.#pruning = new Pruning(this.#database, names, pending);
     this.#directWrites = new DirectWrites({
       producer: this.#queue.producer,

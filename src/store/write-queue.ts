@@ -5,7 +5,7 @@ import type { Enqueued, ProducerLimits } from '../producer/limits.js';
 import { Producer } from '../producer/producer.js';
 import { RedisConnection } from '../redis/connection.js';
 import type { DeadLetterRecord } from '../redis/dead-letter-queue.js';
-import { queueKeys } from '../redis/queue-keys.js';
+import { destinationOf, queueKeys } from '../redis/queue-keys.js';
 import type { PipelineOptions } from '../writer/pipeline-options.js';
 import type { Sink } from '../writer/sink.js';
 import type { CheckpointWriterOptions } from '../writer/writer-options.js';
@@ -23,7 +23,7 @@ export interface WriteQueueOptions {
   pipeline: PipelineOptions;
   limits: ProducerLimits;
   /** What the records are for. */
-  sink: Pick<Sink, 'name' | 'target'>;
+  sink: Pick<Sink, 'name' | 'target' | 'check' | 'identify'>;
   /** Reject at once while Redis is known to be away, instead of at the deadline. */
   failFast: boolean;
   /** Of each dead letter, whether what it writes was deleted since, so that nobody misses it. */
@@ -65,7 +65,7 @@ export class WriteQueue {
       logger,
       telemetry: pipeline.telemetry,
     });
-    this.#watcher = new CommitWatcher(this.connection, keys);
+    this.#watcher = new CommitWatcher(this.connection, keys, destinationOf(sink));
     this.deadLetters = new DeadLetterLookup(this.connection, keys, sink);
     this.fence = new LatestFence({
       watcher: this.#watcher,
@@ -96,7 +96,7 @@ export class WriteQueue {
     if (failed) throw await this.#refusal(failed);
   }
 
-  /** Waits for all that is in the queue now, whoever saved it. @throws PendingWritesTimeoutError, WriteRefusedError */
+  /** Waits for all that is in the queue now for this sink and table, whoever saved it. @throws PendingWritesTimeoutError, WriteRefusedError */
   async whenAllDone(timeoutMs: number): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     const jobIds = await this.#watcher.allPending(timeoutMs);

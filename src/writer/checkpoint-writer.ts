@@ -16,14 +16,15 @@ import { retentionSettings } from '../retention/retention-options.js';
 import { RetentionSchedule } from '../retention/retention-schedule.js';
 import { BatchCommitter, type BatchEvent, type WriterStats } from './batch-committer.js';
 import { Batcher } from './batcher.js';
-import { writerChores } from './chores.js';
+import { CHECKPOINT_SINK } from './checkpoint-sink.js';
+import { type WriterChores, writerChores } from './chores.js';
 import { ChunkProcessor } from './chunk-processor.js';
 import { type Chunk, ChunkReader } from './chunk-reader.js';
 import { type BreakerState, CircuitBreaker } from './circuit-breaker.js';
 import { ClockOffset } from './clock-offset.js';
 import { DeadLetterWriter } from './dead-letter-writer.js';
 import { JobCleanup } from './job-cleanup.js';
-import { Maintenance } from './maintenance.js';
+import { Maintenance, maintenanceErrorLog } from './maintenance.js';
 import { Quarantine } from './quarantine.js';
 import { SetAsideJobs } from './set-aside.js';
 import type { Sink } from './sink.js';
@@ -64,6 +65,7 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
   readonly #processor: ChunkProcessor;
   readonly #deadLetters: DeadLetterQueue;
   readonly #cleanup: JobCleanup;
+  readonly #chores: WriterChores;
   readonly #maintenance: Maintenance;
   readonly #registry: WorkerRegistry;
   readonly #clock: RedisClock;
@@ -108,32 +110,27 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
       nowUs: () => this.#clock.nowUs(),
       clocks,
     });
-    const chores = writerChores({
+    const place = { client, keys: this.#keys, database: this.#database, deadLetters: this.#deadLetters };
+    this.#chores = writerChores({
+      ...place,
       queue: () => this.#worker,
-      client,
-      keys: this.#keys,
-      database: this.#database,
       sinks: [...this.#sinks.values()],
-      tombstoneDays,
-      clocks,
-      logger: this.#logger,
+      ...{ tombstoneDays, clocks, logger: this.#logger },
     });
     if (retention !== undefined) {
+      const destination = { sink: CHECKPOINT_SINK, target: names.label };
       this.#retention = new RetentionSchedule({
-        place: { client, keys: this.#keys, database: this.#database, names, deadLetters: this.#deadLetters },
+        place: { ...place, names, destination },
         settings: retention,
         lockDurationMs: this.#settings.lockDurationMs,
         logger: this.#logger,
         onRun: (result) => this.#tell(() => this.emit('retention', result)),
       });
-      chores.push(this.#retention.chore);
+      this.#chores.chores.push(this.#retention.chore);
     }
     this.#registry = new WorkerRegistry(client, this.#keys);
-    const report = { intervalMs: REPORT_INTERVAL_MS, run: () => this.#report() };
-    this.#maintenance = new Maintenance([...chores, report], (error) => {
-      const { name, code } = error as { name?: string; code?: string };
-      this.#logger.warn({ error: code ?? name }, 'maintenance failed; tried again later');
-    });
+    this.#chores.chores.push({ intervalMs: REPORT_INTERVAL_MS, run: () => this.#report() });
+    this.#maintenance = new Maintenance(this.#chores.chores, maintenanceErrorLog(this.#logger));
     this.#batcher = new Batcher({
       maxRecords: maxBatchRecords,
       maxBytes: maxBatchBytes,
@@ -253,7 +250,10 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
       }
     }
     const leaving = this.#worker && this.#registry.leave();
-    await settlesWithin(Promise.all([this.#deadLetters.close(), leaving]), CLOSE_GRACE_MS);
+    await settlesWithin(
+      Promise.all([this.#deadLetters.close(), this.#chores.close(), leaving]),
+      CLOSE_GRACE_MS,
+    );
     await settlesWithin(this.#database.close(), CLOSE_GRACE_MS);
     this.#connection.close();
     this.#logger.info({ ...this.stats }, 'writer closed');

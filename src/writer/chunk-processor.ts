@@ -22,8 +22,8 @@ export interface ChunkProcessorOptions {
 /** What BullMQ's worker calls for each job: brings its chunk to its end, and tells BullMQ what becomes of the job. */
 export class ChunkProcessor {
   readonly #options: ChunkProcessorOptions;
-  /** Committed jobs that BullMQ is removing, with the executions whose marks go afterwards. */
-  readonly #finishing = new WeakMap<object, readonly string[]>();
+  /** Committed jobs that BullMQ is removing, with what their marks say, which go afterwards. */
+  readonly #finishing = new WeakMap<object, Pick<Chunk, 'executions' | 'destination'>>();
 
   constructor(options: ChunkProcessorOptions) {
     this.#options = options;
@@ -44,13 +44,14 @@ export class ChunkProcessor {
       throw new WaitingError();
     }
     // Cleaned up only when BullMQ has removed the job, which it does next.
-    this.#finishing.set(job, chunk.executions);
+    const { executions, destination } = chunk;
+    this.#finishing.set(job, { executions, destination });
   }
 
   /** BullMQ has removed the job. */
   finished(job: Job<ChunkJob, void>): void {
-    const executions = this.#finishing.get(job);
-    if (executions) this.#options.cleanup.add(job.id as string, executions);
+    const marked = this.#finishing.get(job);
+    if (marked) this.#options.cleanup.add({ jobId: job.id as string, ...marked });
   }
 
   async #read(job: Job<ChunkJob, void>): Promise<Chunk> {

@@ -3,7 +3,7 @@ import type { Cluster, Redis } from 'ioredis';
 import { type ChunkJob, decodeChunk, parseJobId } from '../chunk.js';
 import { InvalidChunkError, MisroutedChunkError } from '../errors.js';
 import type { RedisClock } from '../redis/clock.js';
-import type { QueueKeys } from '../redis/queue-keys.js';
+import { type Destination, destinationOf, type QueueKeys } from '../redis/queue-keys.js';
 import { highestSequence } from '../redis/sequence.js';
 import type { RecordOrigin } from './dead-letter-writer.js';
 import type { Sink, WriteRecord } from './sink.js';
@@ -18,6 +18,7 @@ export interface Chunk {
   readonly records: PlacedRecord[];
   /** The executions with a pending mark for it. */
   readonly executions: string[];
+  readonly destination: Destination;
   readonly bytes: number;
 }
 
@@ -48,7 +49,7 @@ export class ChunkReader {
     for (const body of bodies) sink.check(body);
     const origin: RecordOrigin = { jobId, replays, sink, firstFailedAt: job.data.firstFailedAt };
     const records = bodies.map((body, index) => ({ body, sequence: firstSequence + index, origin }));
-    return { records, executions, bytes: payload.length };
+    return { records, executions, destination: destinationOf(sink), bytes: payload.length };
   }
 
   /** A row numbered far ahead would make every later save of the same version look older. */

@@ -1,16 +1,24 @@
 import type { Cluster, Redis } from 'ioredis';
 import { addToCounters } from '../redis/counters.js';
-import { markOf, type QueueKeys } from '../redis/queue-keys.js';
+import { type Destination, markOf, type QueueKeys } from '../redis/queue-keys.js';
 import { release } from '../redis/sequence.js';
 import type { BatchOutcome } from './sink.js';
+
+/** A job that BullMQ has removed, and what its marks say. */
+export interface FinishedJob {
+  readonly jobId: string;
+  readonly executions: readonly string[];
+  readonly destination: Destination;
+}
 
 /**
  * Takes payloads, pending marks and chunk entries of finished jobs out of Redis. Only after BullMQ removed the job: a
  * job that exists always has its payload. Finished jobs gather while a removal is under way, so that under load one call
- * serves many. What a crash leaves behind delays nobody, since a mark counts only while its job exists.
+ * serves many. What a crash leaves behind is written once more: see
+ * `LostJobs`.
  */
 export class JobCleanup {
-  #finished: { jobId: string; executions: readonly string[] }[] = [];
+  #finished: FinishedJob[] = [];
   readonly #counts: BatchOutcome[] = [];
   #running: Promise<void> | undefined;
 
@@ -20,8 +28,8 @@ export class JobCleanup {
     private readonly onError: (error: unknown) => void,
   ) {}
 
-  add(jobId: string, executions: readonly string[]): void {
-    this.#finished.push({ jobId, executions });
+  add(finished: FinishedJob): void {
+    this.#finished.push(finished);
     this.#running ??= this.#run();
   }
 
@@ -39,7 +47,9 @@ export class JobCleanup {
     while (this.#finished.length > 0) {
       const batch = this.#finished.splice(0);
       const counts = this.#counts.splice(0);
-      const marks = batch.flatMap(({ jobId, executions }) => executions.map((id) => markOf(id, jobId)));
+      const marks = batch.flatMap(({ jobId, executions, destination }) =>
+        executions.map((id) => markOf(id, jobId, destination)),
+      );
       try {
         await release(
           this.client,

@@ -1,3 +1,5 @@
+import type { Logger } from '../logger.js';
+
 /** Work that is done now and then, by every replica. */
 export interface Chore {
   /** Milliseconds from the end of one run to the beginning of the next. */
@@ -44,4 +46,12 @@ export class Maintenance {
     }
     this.#schedule(chore);
   }
+}
+
+/** Names the error only: what it says may hold a value. */
+export function maintenanceErrorLog(logger: Logger): (error: unknown) => void {
+  return (error) => {
+    const { name, code } = error as { name?: string; code?: string };
+    logger.warn({ error: code ?? name }, 'maintenance failed; tried again later');
+  };
 }

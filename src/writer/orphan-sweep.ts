@@ -1,29 +1,41 @@
 import type { Cluster, Redis } from 'ioredis';
-import { jobIdOfMark, type QueueKeys } from '../redis/queue-keys.js';
+import type { QueueKeys } from '../redis/queue-keys.js';
 import { Script } from '../redis/script.js';
-import { release } from '../redis/sequence.js';
 
 /**
- * A chunk, or a mark, that is seen without a job so long is nobody's: its producer died, or gave up, between reserving it and
- * adding its job, and never acknowledged it; or a worker died before it had cleaned up. Twice the longest enqueue timeout.
+ * An index entry, or a mark, that is seen so long without a job and without a payload leads to nothing: Redis has lost both, or somebody
+ * has removed them. Twice the longest enqueue timeout.
  */
 const ORPHAN_AGE_MS = 10 * 60_000;
 const PAGE = 1000;
 /** Orphans that are remembered from one look to the next; the rest is found later. */
 const MAX_SUSPECTS = 100_000;
 
-/** KEYS: chunks. ARGV: age in µs, first, most. Sequences are Redis' own clock, so that age needs no other. */
-const OLD_CHUNKS = new Script(`
-  local time = redis.call('TIME')
-  local until_sequence = tonumber(time[1]) * 1000000 + tonumber(time[2]) - tonumber(ARGV[1])
-  return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', until_sequence), 'LIMIT', ARGV[2], ARGV[3])`);
+const LEADS_TO_NOTHING = `
+  local function leads_to_nothing(job) return redis.call('EXISTS', ARGV[1] .. job, ARGV[2] .. job) == 0 end`;
+
+/** ARGV: job prefix, payload prefix, entries. Returns those whose job, what is behind the last NUL, has neither hash nor payload. */
+const ORPHANS = new Script(`${LEADS_TO_NOTHING}
+  local reply = {}
+  for i = 3, #ARGV do
+    if leads_to_nothing(string.match(ARGV[i], '[^%z]*$')) then reply[#reply + 1] = ARGV[i] end
+  end
+  return reply`);
+
+/** KEYS: chunks or marks. ARGV as above. Removes them, if they are so still. Returns how many. */
+const FORGET = new Script(`${LEADS_TO_NOTHING}
+  local removed = 0
+  for i = 3, #ARGV do
+    if leads_to_nothing(string.match(ARGV[i], '[^%z]*$')) then removed = removed + redis.call('ZREM', KEYS[1], ARGV[i]) end
+  end
+  return removed`);
 
 /**
- * Removes from Redis the chunks and pending marks that no job stands behind. They delay nobody, but would stay for ever. The
- * sequence alone does not tell their age, for a replayed record has its old one: what has no job is looked at again.
+ * Removes from Redis the index entries and pending marks that nothing stands behind any more, neither a job nor a payload. They delay
+ * nobody, but would stay for ever. What has a payload is never removed here: see `LostJobs`.
  */
 export class OrphanSweep {
-  /** Chunks and marks without a job, and when they were first seen so; milliseconds of `performance.now()`. */
+  /** Entries and marks, and when they were first seen so; milliseconds of `performance.now()`. */
   #suspects = new Map<string, number>();
 
   constructor(
@@ -31,7 +43,7 @@ export class OrphanSweep {
     private readonly keys: QueueKeys,
   ) {}
 
-  /** One look. @returns how many chunks and marks were removed */
+  /** One look. @returns how many entries and marks were removed */
   async sweep(ageMs = ORPHAN_AGE_MS): Promise<number> {
     const suspects = this.#suspects;
     this.#suspects = new Map();
@@ -41,40 +53,22 @@ export class OrphanSweep {
       if (this.#suspects.size < MAX_SUSPECTS) this.#suspects.set(entry, since ?? performance.now());
       return false;
     };
-    return (await this.#sweepChunks(ageMs, isOrphan)) + (await this.#sweepMarks(isOrphan));
+    return (await this.#sweep(this.keys.chunks, isOrphan)) + (await this.#sweep(this.keys.marks, isOrphan));
   }
 
-  async #sweepChunks(ageMs: number, isOrphan: (entry: string) => boolean): Promise<number> {
-    let removed = 0;
-    // Failed jobs are kept, so there may be many old chunks that stay: the offset passes over them.
-    for (let kept = 0; ; ) {
-      const page = [ageMs * 1000, kept, PAGE];
-      const old = (await OLD_CHUNKS.run(this.client, [this.keys.chunks], page)) as string[];
-      const orphans = (await this.#withoutJob(old, (jobId) => jobId)).filter(isOrphan);
-      await release(this.client, this.keys, orphans, []);
-      kept += old.length - orphans.length;
-      removed += orphans.length;
-      if (old.length < PAGE) return removed;
-    }
-  }
-
-  async #sweepMarks(isOrphan: (entry: string) => boolean): Promise<number> {
+  async #sweep(key: string, isOrphan: (entry: string) => boolean): Promise<number> {
     let removed = 0;
     for (let cursor = '0'; ; ) {
-      const [next, entries] = await this.client.zscan(this.keys.marks, cursor, 'COUNT', PAGE);
-      const marks = entries.filter((_, index) => index % 2 === 0);
-      const orphans = (await this.#withoutJob(marks, jobIdOfMark)).filter(isOrphan);
-      await release(this.client, this.keys, [], orphans);
-      removed += orphans.length;
+      const [next, members] = await this.client.zscan(key, cursor, 'COUNT', PAGE);
+      const entries = members.filter((_, index) => index % 2 === 0);
+      const orphans = ((await this.#ask(ORPHANS, key, entries)) as string[]).filter(isOrphan);
+      if (orphans.length > 0) removed += (await this.#ask(FORGET, key, orphans)) as number;
       if (next === '0') return removed;
       cursor = next;
     }
   }
 
-  async #withoutJob(entries: readonly string[], jobIdOf: (entry: string) => string): Promise<string[]> {
-    const pipeline = this.client.pipeline();
-    for (const entry of entries) pipeline.exists(this.keys.jobPrefix + jobIdOf(entry));
-    const replies = (await pipeline.exec()) ?? [];
-    return entries.filter((_, index) => replies[index]?.[0] === null && replies[index]?.[1] === 0);
+  #ask(script: Script, key: string, entries: readonly string[]): Promise<unknown> {
+    return script.run(this.client, [key], [this.keys.jobPrefix, this.keys.payloadPrefix, ...entries]);
   }
 }

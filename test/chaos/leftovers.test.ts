@@ -25,26 +25,28 @@ it('a drained queue with a dead letter leaves nothing', async () => {
   expect(await leftovers(client, keys)).toMatchObject(NOTHING);
 });
 
-it('what has no job is found, and swept unless nothing leads to it', async () => {
+it('what has no job is found, and swept where it has no payload either', async () => {
   const { client, keys } = await usedPlace();
   const dead = deadLetterKeys(keys);
   await client.set(`${keys.payloadPrefix}w-1`, 'x');
   await client.zadd(keys.chunks, 1, 'w-1');
   await client.zadd(keys.marks, 0, markOf('execution', 'w-1'));
+  await client.zadd(keys.chunks, 3, 'w-3');
+  await client.zadd(keys.marks, 0, markOf('execution', 'w-3'));
   await client.set(`${dead.payloadPrefix}d-2`, 'x');
   await client.set(`${keys.jobPrefix}of-whom`, 'x');
   const unknown = [`${keys.jobPrefix}of-whom`];
   expect(await leftovers(client, keys)).toMatchObject({
     ...NOTHING,
     payloads: 2,
-    chunks: 1,
-    marks: 1,
+    chunks: 2,
+    marks: 2,
     unknown,
   });
   expect(await sweepNow(client, keys)).toBe(2);
   expect(await leftovers(client, keys)).toMatchObject({
-    ...{ ...NOTHING, payloads: 1, unknown },
-    examples: [`${dead.payloadPrefix}d-2`],
+    ...{ ...NOTHING, payloads: 2, chunks: 1, marks: 1, unknown },
+    examples: [`${keys.payloadPrefix}w-1`, 'w-1', markOf('execution', 'w-1'), `${dead.payloadPrefix}d-2`],
   });
 });
 

@@ -24,7 +24,7 @@ const MAX_EXAMPLES = 20;
 const SINGLE =
   /^(ckpt-(sequence|chunks|marks|counters|workers)|meta|id|events|stalled-check|marker|stalled|wait|active|failed|prioritized|pc|delayed|paused|completed)$/;
 
-/** Removes what nobody needs any more, as the writers do after ten minutes. @returns how many chunks and marks */
+/** Removes what leads to nothing any more, as the writers do after ten minutes. @returns how many chunks and marks */
 export async function sweepNow(client: Redis, keys: QueueKeys): Promise<number> {
   let swept = 0;
   for (const of of [keys, deadLetterKeys(keys)]) {

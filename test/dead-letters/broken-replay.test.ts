@@ -57,18 +57,22 @@ describe('a replay that breaks off', () => {
     },
   );
 
-  it('leaves a dead letter that the sweep of orphans does not touch', async () => {
+  it('before it had a job gets one from a writer; the dead letter stays until a replay has come to its end', async () => {
     const place = await poisonablePlace();
-    const { sequence, deadLetterId } = await refusedOne(place);
+    const { checkpoint, sequence, deadLetterId } = await refusedOne(place);
     await replayUntil(place, 'prepare', deadLetterId);
     for (const keys of [place.keys, deadLetterKeys(place.keys)]) {
       const sweep = new OrphanSweep(place.client, keys);
       await sweep.sweep(0);
       await sweep.sweep(0);
     }
-    expect(await place.client.exists(`${place.keys.payloadPrefix}r-${sequence}-1`)).toBe(0);
+    expect(await place.client.exists(`${place.keys.payloadPrefix}r-${sequence}-1`)).toBe(1);
     await place.cure();
     await startWriter(place);
+    await testStore(place)
+      .flush(checkpoint.executionId)
+      .catch(() => {});
+    expect((await testStore(place).load(checkpoint.id)).id).toBe(checkpoint.id);
     expect(await testLetters(place).replay(ALL)).toMatchObject({ replayed: 1, committed: 1 });
   });
 
@@ -92,14 +96,17 @@ describe('a replay that breaks off', () => {
 
 describe('a Redis that forgets the end of what it was told', () => {
   type Loss = (place: Place, jobId: string, deadLetterId: string, executionId: string) => Promise<unknown>;
+  const destinationOf = ({ schema }: Place) => ({ sink: 'checkpoints', target: `${schema}.checkpoints` });
   const loseJob: Loss = async ({ client, keys }, jobId) => {
     await client.del(keys.jobPrefix + jobId);
     await client.lrem(keys.waiting, 0, jobId);
   };
-  const loseChunk: Loss = async ({ client, keys }, jobId, deadLetterId, executionId) => {
+  const loseChunk: Loss = async (place, jobId, deadLetterId, executionId) => {
+    const { client, keys } = place;
+    const destination = destinationOf(place);
     await client.del(keys.payloadPrefix + jobId);
     await client.zrem(keys.chunks, jobId);
-    await client.zrem(keys.marks, markOf(executionId, jobId));
+    await client.zrem(keys.marks, markOf(executionId, jobId, destination));
     await client.hdel(deadLetterKeys(keys).jobPrefix + deadLetterId, 'ckpt-replay');
   };
   it.each<[string, Step, Loss[]]>([
@@ -118,7 +125,7 @@ describe('a Redis that forgets the end of what it was told', () => {
     expect(await isQueued(place, jobId)).toBe(true);
     expect(await place.client.lrange(place.keys.waiting, 0, -1)).toEqual([jobId]);
     expect(await place.client.zrange(place.keys.marks, 0, '-1')).toEqual([
-      markOf(checkpoint.executionId, jobId),
+      markOf(checkpoint.executionId, jobId, destinationOf(place)),
     ]);
     expect(await letters.count()).toBe(0);
   });

@@ -73,11 +73,12 @@ describe('Producer', () => {
     const { jobId } = await testProducer(place).enqueue(record);
     const { client, keys } = place;
     expect(await client.zrange(keys.chunks, 0, '-1')).toEqual([jobId]);
-    expect(await client.zrange(keys.marks, 0, '-1')).toEqual([markOf(record.executionId, jobId)]);
     const payload = await client.getBuffer(keys.payloadPrefix + jobId);
     const data = JSON.parse((await client.hget(keys.jobPrefix + jobId, 'data')) as string);
     const target = `${place.schema}.checkpoints`;
     expect(data).toEqual({ sink: 'checkpoints', target, records: 1, bytes: payload?.length });
+    const mark = markOf(record.executionId, jobId, { sink: 'checkpoints', target });
+    expect(await client.zrange(keys.marks, 0, '-1')).toEqual([mark]);
     expect(JSON.stringify(await client.hgetall(keys.jobPrefix + jobId))).not.toContain(record.executionId);
   });
 

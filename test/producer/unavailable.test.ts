@@ -115,7 +115,10 @@ describe('a producer whose Redis cannot be reached', () => {
     await proxy.open();
     expect((await soon(adding)).jobId).toBe(jobId);
     expect(await waitingSizes(place)).toEqual([1]);
-    expect(await client.zrange(keys.marks, 0, '-1')).toEqual([markOf(record.executionId, jobId as string)]);
+    const destination = { sink: 'checkpoints', target: `${place.schema}.checkpoints` };
+    expect(await client.zrange(keys.marks, 0, '-1')).toEqual([
+      markOf(record.executionId, jobId as string, destination),
+    ]);
   });
 });
 

@@ -113,8 +113,10 @@ it('is put back where Redis has lost it', async () => {
   const { client } = connection;
   const { keys, schema } = place;
   const deadLetters = new DeadLetterQueue(client, keys, () => {});
+  const names = tableNames({ schema });
+  const destination = { sink: 'checkpoints', target: names.label };
   const schedule = new RetentionSchedule({
-    place: { client, keys, database, names: tableNames({ schema }), deadLetters },
+    place: { client, keys, database, names, destination, deadLetters },
     settings: retentionSettings({ keepLast: 2 }),
     lockDurationMs: 30_000,
     logger: silentLogger,
