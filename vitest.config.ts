@@ -13,6 +13,7 @@ const ON_BOTH_TABLES = [
 
 /** They end what hangs. On a machine that others keep busy (load 40 on two cores), tests of a few seconds took half a minute. */
 const TIMEOUTS = { testTimeout: 120_000, hookTimeout: 180_000 };
+const SETUP = { pool: 'forks', setupFiles: './test/end-with-runner.ts', ...TIMEOUTS } as const;
 
 export default defineConfig({
   test: {
@@ -22,14 +23,13 @@ export default defineConfig({
     maxWorkers: 3,
     reporters: ['default', './test/summary-reporter.ts'],
     projects: [
-      { test: { name: 'plain', include: ['test/**/*.test.ts'], pool: 'forks', ...TIMEOUTS } },
+      { test: { name: 'plain', include: ['test/**/*.test.ts'], ...SETUP } },
       {
         test: {
           name: 'partitioned',
           include: ON_BOTH_TABLES,
-          pool: 'forks',
           provide: { partitionBy: 'month' },
-          ...TIMEOUTS,
+          ...SETUP,
         },
       },
     ],

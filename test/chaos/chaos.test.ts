@@ -1,11 +1,12 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { expect, it, onTestFinished } from 'vitest';
+import { startProgram } from '../child-process.js';
 import type { ChaosReport } from './report.js';
 
 const PROGRAM = fileURLToPath(new URL('./main.ts', import.meta.url));
@@ -23,13 +24,10 @@ async function chaos(args: string[], interruptAt?: string): Promise<Ended> {
   const folder = await mkdtemp(join(tmpdir(), 'checkpoint-queue-chaos-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   const file = join(folder, 'report.json');
-  const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, '--json', file, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  onTestFinished(() => void child.kill('SIGKILL'));
+  const child = startProgram(PROGRAM, ['--json', file, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let told = '';
   for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on('line', (line) => {
+    createInterface({ input: stream as Readable }).on('line', (line) => {
       told += `${line}\n`;
       if (interruptAt && line.includes(interruptAt)) child.kill('SIGINT');
     });

@@ -1,5 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type {
@@ -9,6 +8,7 @@ import type {
   QueuedCheckpointStoreOptions,
   ReadOptions,
 } from '../../src/index.js';
+import { forkGuarded, kill } from '../guarded-child.js';
 import type { Method, RemoteFailure, Reply, Request } from './producer-process.js';
 
 const PROGRAM = fileURLToPath(new URL('./producer-process.ts', import.meta.url));
@@ -100,11 +100,7 @@ export class RemoteStore {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#respawning;
-    const child = this.#child;
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const exit = once(child, 'exit');
-    child.kill('SIGKILL');
-    await exit;
+    await kill(this.#child);
   }
 
   async #call<Value>(method: Method, ...args: unknown[]): Promise<Value> {
@@ -123,12 +119,9 @@ export class RemoteStore {
 
   #spawn(): ChildProcess {
     this.#ordered = false;
-    const child = fork(PROGRAM, [JSON.stringify(this.#options)], {
-      execArgv: ['--import', 'tsx'],
+    const child = forkGuarded(PROGRAM, [JSON.stringify(this.#options)], {
       // Dates stay dates.
       serialization: 'advanced',
-      // Ctrl-C reaches the one that started it alone, which then closes it.
-      detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     for (const stream of [child.stdout, child.stderr]) {

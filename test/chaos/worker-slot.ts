@@ -140,7 +140,7 @@ export class WorkerSlot {
       this.#respawnMs = RESPAWN_MS;
       const { redis, postgres } = this.line;
       const place = { redis: redis.url, postgres: postgres.url, schema: SCHEMA, queue: QUEUE };
-      const worker = await WorkerProcess.spawn(place, { ...options, env: ENV });
+      const worker = WorkerProcess.spawn(place, { ...options, env: ENV });
       this.#worker = worker;
       this.spawned++;
       if (this.#closed) worker.kill('SIGKILL');

@@ -1,37 +1,23 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { type ProgramResult, resultOf, startProgram } from '../child-process.js';
 import { services } from '../services.js';
 
-export interface CliResult {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
+export type CliResult = ProgramResult;
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
-/** Starts the real command line, on the services of the test run unless `env` says otherwise. */
+/** Starts the real command line, on the services of the test run unless `env` says otherwise. It is killed when the test is over. */
 export function startCli(args: string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
   const { databaseUrl, redisUrl } = services();
-  return spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+  return startProgram(MAIN, args, {
     env: { ...withoutSettings(process.env), DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, ...env },
   });
 }
 
 /** Runs a command to its end. */
-export async function runCli(args: string[], env: NodeJS.ProcessEnv = {}, input = ''): Promise<CliResult> {
-  const child = startCli(args, env);
-  const output = { stdout: '', stderr: '' };
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    output.stdout += text;
-  });
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    output.stderr += text;
-  });
-  child.stdin?.end(input);
-  const [code] = await once(child, 'close');
-  return { code, ...output };
+export function runCli(args: string[], env: NodeJS.ProcessEnv = {}, input = ''): Promise<CliResult> {
+  return resultOf(startCli(args, env), input);
 }
 
 /** Resolves when the worker's log says so. */

@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { resultOf, startProgram } from '../child-process.js';
 
 /** Many processes start here, on a machine that has other work. */
 const TIMEOUT_MS = 60_000;
@@ -27,18 +26,10 @@ afterAll(() => rm(folder, { recursive: true }));
 
 async function ckpt(...args: string[]): Promise<{ code: number | null; output: string }> {
   const { DATABASE_URL: _, REDIS_URL: __, ...env } = process.env;
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], {
-    cwd: folder,
-    env,
-  });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-    });
-  }
-  const [code] = await once(child, 'close');
-  return { code, output };
+  const { code, stdout, stderr } = await resultOf(
+    startProgram('src/cli/main.ts', args, { cwd: folder, env }),
+  );
+  return { code, output: stdout + stderr };
 }
 
 test.each([['--help'], ['config', '--json']])(

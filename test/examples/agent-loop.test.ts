@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it } from 'vitest';
+import { startProgram } from '../child-process.js';
 import { newExecution } from '../contract/checkpoints.js';
 import { testRecorder } from '../recorder/recorders.js';
 import { type Place, startWriter, testPlace, testStore } from '../store/place.js';
@@ -12,12 +13,10 @@ const PROGRAM = fileURLToPath(new URL('../../examples/agent-loop.ts', import.met
 const STEPS = Array.from({ length: 20 }, (_, index) => index + 1);
 
 function start(args: string[], env: NodeJS.ProcessEnv): ChildProcess {
-  const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, ...args], {
+  return startProgram(PROGRAM, args, {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  return child;
 }
 
 function settings({ redis, postgres, queue, schema }: Place): NodeJS.ProcessEnv {

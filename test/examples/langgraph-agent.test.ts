@@ -1,21 +1,16 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { expect, test } from 'vitest';
+import { resultOf, startProgram } from '../child-process.js';
 import { services } from '../services.js';
 
 test('the LangGraph example asks in one process and goes on in another, and ends with exit code 0', async () => {
   const { databaseUrl, redisUrl } = services();
-  const example = spawn(process.execPath, ['--import', 'tsx', 'examples/langgraph-agent.ts'], {
+  const example = startProgram('examples/langgraph-agent.ts', [], {
     env: { ...process.env, DATABASE_URL: databaseUrl, REDIS_URL: redisUrl },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  let output = '';
-  example.stdout.setEncoding('utf8').on('data', (text: string) => {
-    output += text;
-  });
-  const [code] = await once(example, 'close');
+  const { code, stdout } = await resultOf(example);
 
-  const lines = output
+  const lines = stdout
     .trim()
     .split('\n')
     .map((line) => /^\[process (\d+)\] (.*)$/.exec(line)?.slice(1) as [pid: string, text: string]);

@@ -26,7 +26,7 @@ it('a record that kills every worker which writes it becomes a dead letter, and 
   const finished = new AbortController();
   void outcomes.then(() => finished.abort());
   while (!finished.signal.aborted) {
-    const worker = await spawnWorkerProcess(place, { deadlyPrefix: 'deadly', comeBackMs: 1500 });
+    const worker = spawnWorkerProcess(place, { deadlyPrefix: 'deadly', comeBackMs: 1500 });
     await Promise.race([worker.ended, outcomes]);
     if (!finished.signal.aborted) deaths++;
   }

@@ -1,10 +1,10 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { WriterStats } from '../../src/index.js';
-import { GuardedFolder } from '../../src/services/guarded-folder.js';
 import type { WorkerMessage, WorkerRequest } from '../../workers/checkpoint-worker.js';
+import { forkGuarded, kill } from '../guarded-child.js';
 import type { Place } from '../store/place.js';
 import type { FailpointName } from './failpoint.js';
 import type { EntryMessage, EntryRequest, WorkerSetup } from './worker-entry.js';
@@ -43,30 +43,25 @@ export class WorkerProcess {
   /** Resolves when it takes jobs; rejects if it ends before. */
   readonly ready: Promise<void>;
   readonly #child: ChildProcess;
-  readonly #guard: GuardedFolder;
   readonly #messages: (WorkerMessage | EntryMessage)[] = [];
   readonly #news = new EventEmitter().setMaxListeners(0);
   #errors = '';
   #end: WorkerEnd | undefined;
 
-  private constructor(child: ChildProcess, guard: GuardedFolder) {
+  private constructor(child: ChildProcess) {
     this.#child = child;
-    this.#guard = guard;
-    guard.watch(child.pid as number, 'SIGKILL');
     this.ended = this.#whenEnded();
     this.#listen();
     this.ready = this.#message('ready').then(() => {});
     this.ready.catch(() => {}); // awaited by those who care
   }
 
-  static async spawn(
+  static spawn(
     { postgres, redis, schema, queue }: WorkerPlace,
     { env, comeBackMs, ...setup }: WorkerProcessOptions,
-  ): Promise<WorkerProcess> {
+  ): WorkerProcess {
     const plain = setup.failpoints === undefined && setup.deadlyPrefix === undefined;
-    const guard = await GuardedFolder.create('worker');
-    const child = fork(plain ? PROGRAM : ENTRY, plain ? [] : [JSON.stringify(setup)], {
-      execArgv: ['--import', 'tsx'],
+    const child = forkGuarded(plain ? PROGRAM : ENTRY, plain ? [] : [JSON.stringify(setup)], {
       env: {
         ...withoutSettings(process.env),
         DATABASE_URL: postgres,
@@ -78,10 +73,8 @@ export class WorkerProcess {
         ...env,
       },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      // Ctrl-C reaches the one that spawned it alone, which then closes it.
-      detached: true,
     });
-    return new WorkerProcess(child, guard);
+    return new WorkerProcess(child);
   }
 
   get pid(): number {
@@ -137,9 +130,8 @@ export class WorkerProcess {
 
   /** Kills it if it still runs. */
   async remove(): Promise<void> {
-    this.kill('SIGKILL');
+    await kill(this.#child);
     await this.ended;
-    await this.#guard.release();
   }
 
   #send(request: WorkerRequest | EntryRequest): void {
@@ -187,7 +179,6 @@ export class WorkerProcess {
 
   async #whenEnded(): Promise<WorkerEnd> {
     const [code, signal] = await once(this.#child, 'close');
-    this.#guard.unwatch();
     this.#end = { code, signal };
     this.#news.emit('news');
     return this.#end;

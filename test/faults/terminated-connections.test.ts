@@ -34,7 +34,7 @@ it('a connection that is terminated the moment it is made ends no worker', {
   const place = await testPlace({ postgres: postgres().url });
   const proxy = await TcpProxy.before(place.postgres);
   proxy.stall('toClient');
-  const worker = await spawnWorkerProcess({ ...place, postgres: proxy.url });
+  const worker = spawnWorkerProcess({ ...place, postgres: proxy.url });
   await worker.outlives(
     expect.poll(() => terminateOurs(place), { timeout: TIMEOUT_MS, interval: 5 }).toBe(1),
   );

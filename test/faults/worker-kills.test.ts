@@ -22,7 +22,7 @@ it('kill -9 of workers ten times, at any moment, under load: nothing is lost and
   const oracle = new FaultOracle();
   await store.initSchema();
   const spawn = () => spawnWorkerProcess(place, COME_BACK);
-  const workers = [await spawn(), await spawn(), await spawn()];
+  const workers = [spawn(), spawn(), spawn()];
   const load = Load.start(store, oracle, { maxSaves: 50_000 });
   for (let kills = 0; kills < 10; kills++) {
     // The others work, or start, meanwhile.
@@ -31,7 +31,7 @@ it('kill -9 of workers ten times, at any moment, under load: nothing is lost and
     await load.more(randomInt(1, 300));
     worker.kill('SIGKILL');
     expect(await worker.ended).toEqual({ code: null, signal: 'SIGKILL' });
-    workers.push(await spawn());
+    workers.push(spawn());
   }
   await workers[0]?.ready;
   const { acknowledged } = await load.stop();

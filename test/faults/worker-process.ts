@@ -1,4 +1,4 @@
-import { onTestFinished } from 'vitest';
+import { endWithTest } from '../child-process.js';
 import { type WorkerPlace, WorkerProcess, type WorkerProcessOptions } from './replica.js';
 
 export { WorkerProcess, type WorkerProcessOptions } from './replica.js';
@@ -12,17 +12,12 @@ export async function startWorkerProcess(
   place: WorkerPlace,
   options: WorkerProcessOptions = {},
 ): Promise<WorkerProcess> {
-  const worker = await spawnWorkerProcess(place, options);
+  const worker = spawnWorkerProcess(place, options);
   await worker.ready;
   return worker;
 }
 
 /** As `startWorkerProcess`, but does not wait until it takes jobs: see `ready`. */
-export async function spawnWorkerProcess(
-  place: WorkerPlace,
-  options: WorkerProcessOptions = {},
-): Promise<WorkerProcess> {
-  const worker = await WorkerProcess.spawn(place, options);
-  onTestFinished(() => worker.remove());
-  return worker;
+export function spawnWorkerProcess(place: WorkerPlace, options: WorkerProcessOptions = {}): WorkerProcess {
+  return endWithTest(WorkerProcess.spawn(place, options), (worker) => worker.remove());
 }

@@ -1,6 +1,5 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { resultOf, spawnForTest } from '../child-process.js';
 
 /** A loader for a program in which LangChain's packages are not installed, which they need not be. */
 const WITHOUT_LANGCHAIN = `
@@ -21,7 +20,7 @@ async function importing(module: string): Promise<string> {
       console.log(error.message);
     }`;
   const args = ['--import', 'tsx', '--input-type=module', '--eval', program];
-  const { stdout } = await promisify(execFile)(process.execPath, args);
+  const { stdout } = await resultOf(spawnForTest(process.execPath, args));
   return stdout.trim();
 }
 

@@ -1,7 +1,7 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { QueuedPostgresSaverOptions } from '../../src/langgraph/index.js';
+import { forkGuarded, kill } from '../guarded-child.js';
 import type { Place } from '../store/place.js';
 import type { Agent, Call } from './graph-agent.js';
 import type { AgentReply, AgentRequest } from './graph-process.js';
@@ -31,12 +31,7 @@ export class RemoteAgent implements Agent {
     options: Partial<QueuedPostgresSaverOptions> = {},
   ) {
     const all = JSON.stringify({ redis, postgres, schema, queue, ...options });
-    this.#child = fork(PROGRAM, [name, all], {
-      execArgv: ['--import', 'tsx'],
-      // Ctrl-C reaches the one that started it alone, which then closes it.
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    });
+    this.#child = forkGuarded(PROGRAM, [name, all], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.#output += text;
@@ -67,10 +62,7 @@ export class RemoteAgent implements Agent {
   }
 
   /** Ends it. Idempotent. */
-  async close(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const exit = once(this.#child, 'exit');
-    this.#child.kill('SIGKILL');
-    await exit;
+  close(): Promise<void> {
+    return kill(this.#child);
   }
 }

@@ -11,7 +11,7 @@ let worker: WorkerProcess;
 
 beforeAll(async () => {
   place = await openPlace();
-  worker = await WorkerProcess.spawn(place, { env: graphWorkerEnv(place) });
+  worker = WorkerProcess.spawn(place, { env: graphWorkerEnv(place) });
   await worker.ready;
 }, 60_000);
 

@@ -24,7 +24,7 @@ it('kill -9 of workers five times during 200 runs of graphs: every thread has it
   const saver = testSaver(place, { readTimeoutMs: TIMEOUT_MS });
   const agent = new GraphAgent('agent', saver);
   const spawn = () => spawnWorkerProcess(place, { comeBackMs: COME_BACK_MS, env: graphWorkerEnv(place) });
-  const workers = [await spawn(), await spawn()];
+  const workers = [spawn(), spawn()];
   const news = new EventEmitter();
   let runs = 0;
   const threads = Array.from({ length: THREADS }, async (_, thread) => {
@@ -41,7 +41,7 @@ it('kill -9 of workers five times during 200 runs of graphs: every thread has it
     while (runs < kill) await Promise.race([once(news, 'run'), running]);
     worker.kill('SIGKILL');
     expect(await worker.ended).toEqual({ code: null, signal: 'SIGKILL' });
-    workers.push(await spawn());
+    workers.push(spawn());
   }
   expect(runs).toBeLessThan(RUNS);
   await running;

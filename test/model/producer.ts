@@ -1,6 +1,7 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { forkGuarded } from '../guarded-child.js';
 import type { Command, Reply, Request } from './producer-process.js';
 
 /** Nothing takes this long: latest reads give up after 10 s, deletes too. */
@@ -19,11 +20,7 @@ export class Producer {
   #requests = 0;
 
   constructor() {
-    this.#child = fork(fileURLToPath(new URL('./producer-process.ts', import.meta.url)), {
-      execArgv: ['--import', 'tsx'],
-      // Ctrl-C reaches the one that started it alone, which then closes it.
-      detached: true,
-    });
+    this.#child = forkGuarded(fileURLToPath(new URL('./producer-process.ts', import.meta.url)), []);
     this.#child.on('message', (reply: Reply) => this.#replies.get(reply.number)?.(reply));
     this.#child.on('exit', () => {
       for (const [number, settle] of this.#replies) settle({ number, error: 'PRODUCER_EXITED' });

@@ -1,11 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
 import { access, chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
@@ -13,6 +13,8 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import { startPostgres } from '../../src/services/embedded-postgres.js';
 import { LocalServicesError, startLocalServices } from '../../src/services/local-services.js';
 import { startRedis } from '../../src/services/redis-server.js';
+import { startProgram } from '../child-process.js';
+import { isRunning } from '../guarded-child.js';
 import { services, testQueue, testSchema } from '../services.js';
 
 /** No Docker engine, so that these tests are about the programs on this machine. */
@@ -93,7 +95,7 @@ describe('startLocalServices', () => {
   it.each(['SIGINT', 'SIGTERM', 'SIGKILL', 'exit'] as const)(
     'leaves nothing behind after %s',
     async (ending) => {
-      const { child, redisUrl } = await startProgram();
+      const { child, redisUrl } = await startServices();
       const pids = await serverPids(redisUrl);
       expect(pids.filter(isRunning)).toHaveLength(2);
 
@@ -181,14 +183,13 @@ describe('the helpers for tests', () => {
 });
 
 /** A program that has started the services in `temporary`, and ends at the end of its input. */
-async function startProgram(): Promise<{ child: ChildProcess; databaseUrl: string; redisUrl: string }> {
+async function startServices(): Promise<{ child: ChildProcess; databaseUrl: string; redisUrl: string }> {
   const script = fileURLToPath(new URL('./start-and-wait.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', script], {
+  const child = startProgram(script, [], {
     env: { ...LOCAL, TMPDIR: temporary },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  const [line] = await once(createInterface(child.stdout), 'line');
+  const [line] = await once(createInterface(child.stdout as Readable), 'line');
   return { child, ...JSON.parse(line) };
 }
 
@@ -202,17 +203,6 @@ async function serverPids(redisUrl: string): Promise<number[]> {
   const postmaster = await readFile(join(temporary, folder ?? '', 'data', 'postmaster.pid'), 'utf8');
   const info = await ask(redisUrl, (redis) => redis.info('server'));
   return [Number.parseInt(postmaster, 10), Number(/process_id:(\d+)/.exec(info)?.[1])];
-}
-
-/** A zombie has ended; how soon an orphaned one is reaped is up to the machine's first process. */
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-  const stat = `/proc/${pid}/stat`;
-  return !existsSync(stat) || !readFileSync(stat, 'utf8').includes(') Z ');
 }
 
 /** The first column of the first row, as text. */

@@ -1,7 +1,6 @@
-import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { expect, it, vi } from 'vitest';
+import { resultOf, spawnForTest } from '../child-process.js';
 import { startGraphWriter } from '../langgraph/graph-writer.js';
 import type { Burst, BurstKind, BurstResult } from './burst-process.js';
 import { type Place, startWriter, testPlace, testStore } from './place.js';
@@ -21,11 +20,9 @@ async function burst(
 ): Promise<BurstResult> {
   const argument: Burst = { ...given, options: { redis, postgres, schema, queue } };
   const flags = [`--max-old-space-size=${HEAP_MB}`, '--import', 'tsx'];
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    ...flags,
-    PROGRAM,
-    JSON.stringify(argument),
-  ]);
+  const child = spawnForTest(process.execPath, [...flags, PROGRAM, JSON.stringify(argument)]);
+  const { code, stdout, stderr } = await resultOf(child);
+  expect(code, stderr).toBe(0);
   return JSON.parse(stdout);
 }
 
