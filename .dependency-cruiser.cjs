@@ -83,7 +83,8 @@ module.exports = {
       from: { path: '^src/recorder/' },
       to: {
         path: '^(src|workers)/',
-        pathNot: '^src/(recorder/|(store/checkpoint-store|checkpoint|errors|json|pending-memory)\\.ts$)',
+        pathNot:
+          '^src/(recorder/|(store/checkpoint-store|checkpoint|close-options|errors|json|known-keys|numbers|pending-memory)\\.ts$)',
       },
     },
     ...LAYERS.slice(1).map((layer, index) => ({

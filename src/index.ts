@@ -1,10 +1,12 @@
 export type { Checkpoint, CheckpointInput, JsonObject, JsonValue } from './checkpoint.js';
+export type { CloseOptions } from './close-options.js';
 export type { DeadLetter, DeadLetterPayload } from './dead-letters/dead-letter.js';
 export type { DeadLetterFilter, DeadLetterSelection } from './dead-letters/dead-letter-filter.js';
 export type { DeadLetterLine } from './dead-letters/dead-letter-lines.js';
 export { DeadLetters } from './dead-letters/dead-letters.js';
 export type {
   DeadLettersOptions,
+  GetDeadLetterOptions,
   ListDeadLettersOptions,
   PurgeOptions,
 } from './dead-letters/dead-letters-options.js';

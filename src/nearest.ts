@@ -4,6 +4,14 @@ export function nearest(name: string, candidates: readonly string[]): string {
   return best as string;
 }
 
+/** `; did you mean X?`, to end an error message with: X is what a misspelt name is likely to be for. Empty where nothing is like it. */
+export function didYouMean(name: string, candidates: readonly string[]): string {
+  const best: string | undefined = nearest(name, candidates);
+  // Beyond half of its letters it is another word.
+  const alike = best !== undefined && distance(name.toLowerCase(), best.toLowerCase()) <= name.length / 2;
+  return alike ? `; did you mean ${best}?` : '';
+}
+
 /** Levenshtein's edit distance. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);

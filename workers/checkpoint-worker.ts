@@ -5,11 +5,13 @@ import { type ConnectedConfig, loadConfig, withServices } from '../src/config.js
 import { assertProtected } from '../src/dashboard/access.js';
 import type { DashboardConfig } from '../src/dashboard/dashboard.js';
 import { CheckpointQueueError, InvalidConfigError } from '../src/errors.js';
+import { pickKnown } from '../src/known-keys.js';
 import { langGraphSink } from '../src/langgraph/graph-sink.js';
 import type { Logger } from '../src/logger.js';
 import { retentionOfEnvironment } from '../src/retention/retention-options.js';
 import type { WriterStats } from '../src/writer/batch-committer.js';
 import { CheckpointWriter } from '../src/writer/checkpoint-writer.js';
+import { WRITER_OPTIONS } from '../src/writer/writer-options.js';
 import type { HttpGuest, WorkerHttp } from './http/server.js';
 import { loadTelemetry } from './telemetry.js';
 
@@ -32,10 +34,9 @@ export async function runWorker(config: ConnectedConfig): Promise<void> {
   checkDashboard(config);
   const logger = pino({ name: 'checkpoint-worker', level: config.logLevel });
   const telemetry = config.otel ? await loadTelemetry() : undefined;
-  const sinks = [langGraphSink({ schema: config.graphSchema })];
   const writer = new CheckpointWriter({
-    sinks,
-    ...config,
+    ...pickKnown(config, WRITER_OPTIONS),
+    sinks: [langGraphSink({ schema: config.graphSchema })],
     retention: retentionOfEnvironment(config),
     logger,
     telemetry,

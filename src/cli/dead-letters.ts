@@ -3,7 +3,7 @@ import { required } from '../config.js';
 import type { DeadLetter } from '../dead-letters/dead-letter.js';
 import type { DeadLetterFilter, DeadLetterSelection } from '../dead-letters/dead-letter-filter.js';
 import { DeadLetters } from '../dead-letters/dead-letters.js';
-import { DURATION_FORM, parseDuration } from '../duration.js';
+import { DURATION_FORM, parseDuration, parseTime } from '../duration.js';
 import { conditionOf } from '../postgres/sqlstate.js';
 import { textTable } from './checkpoint-text.js';
 import { type CommandContext, type CommonOptions, UsageError } from './command.js';
@@ -98,8 +98,8 @@ function text(option: string, value: string): string {
 }
 
 function time(option: string, value: string): Date {
-  const date = new Date(value);
-  if (!/^\d{4}-\d{2}-\d{2}/.test(value) || Number.isNaN(date.getTime())) {
+  const date = parseTime(value);
+  if (date === undefined) {
     throw new UsageError(option, 'must be a time in ISO 8601, as 2026-01-31 or 2026-01-31T12:00:00Z');
   }
   return date;

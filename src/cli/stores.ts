@@ -1,8 +1,10 @@
 import { required, withServices } from '../config.js';
+import { pickKnown } from '../known-keys.js';
 import { type Logger, silentLogger } from '../logger.js';
 import type { ProducerLimits } from '../producer/limits.js';
 import type { CheckpointStore, ReadOptions } from '../store/checkpoint-store.js';
 import { PostgresCheckpointStore } from '../store/postgres-store.js';
+import { QUEUED_STORE_OPTIONS } from '../store/queued-options.js';
 import { QueuedCheckpointStore } from '../store/queued-store.js';
 import { type CommandContext, note, UsageError } from './command.js';
 
@@ -17,7 +19,8 @@ export function openQueuedStore(
   { config, closing }: CommandContext,
   options: Partial<ProducerLimits> = {},
 ): QueuedCheckpointStore {
-  return closing(new QueuedCheckpointStore({ ...withServices(config), ...options }));
+  const settings = pickKnown(withServices(config), QUEUED_STORE_OPTIONS);
+  return closing(new QueuedCheckpointStore({ ...settings, ...options }));
 }
 
 /** Reading what is committed needs PostgreSQL alone, or a replica of it; the latest state needs Redis as well. */

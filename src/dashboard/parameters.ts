@@ -1,4 +1,4 @@
-import { DURATION_FORM, parseDuration } from '../duration.js';
+import { DURATION_FORM, parseDuration, parseTime } from '../duration.js';
 import { InvalidRequestError } from './answers.js';
 
 /** Texts of a query, or fields of a body, as they came: of any type, and of any name. */
@@ -52,8 +52,8 @@ export function flag(given: Given, name: string): boolean {
 export function time(given: Given, name: string): Date | undefined {
   const value = text(given, name);
   if (value === undefined) return undefined;
-  const date = new Date(value);
-  if (/^\d{4}-\d{2}-\d{2}/.test(value) && !Number.isNaN(date.getTime())) return date;
+  const date = parseTime(value);
+  if (date) return date;
   throw new InvalidRequestError(name, 'must be a time in ISO 8601, as 2026-01-31T12:00:00Z');
 }
 

@@ -1,5 +1,7 @@
 import { parseDeadLetterId } from '../chunk.js';
 import { InvalidFilterError } from '../errors.js';
+import { checkOptions, isObject, type KnownKeys } from '../known-keys.js';
+import { isWithin } from '../numbers.js';
 import type { DeadLetterJob } from '../redis/dead-letter-job.js';
 
 /** Which dead letters. All that is given must hold. */
@@ -39,37 +41,41 @@ const CHECKS: Record<keyof DeadLetterFilter, Check> = {
       : 'must be five digits or upper-case letters',
   since: isTime,
   until: isTime,
-  olderThan: (value) =>
-    typeof value === 'number' && value >= 0 ? undefined : 'must be a number of at least 0',
+  olderThan: (value) => (isWithin(value, 0) ? undefined : 'must be a number of milliseconds, of at least 0'),
 };
+
+export const FILTERS = {
+  executionId: true,
+  idPrefix: true,
+  sqlState: true,
+  since: true,
+  until: true,
+  olderThan: true,
+} satisfies KnownKeys<DeadLetterFilter>;
 
 /**
  * A field that is not known is refused: without it, a `purge` would take more than was meant.
- * @param others fields that are somebody else's business
  * @throws InvalidFilterError naming the field
  */
-export function checkFilter(filter: DeadLetterFilter, others: readonly string[] = []): void {
-  if (typeof filter !== 'object' || filter === null)
-    throw new InvalidFilterError('filter', 'must be an object');
-  for (const [field, value] of Object.entries(filter)) {
-    if (others.includes(field)) continue;
-    const check = Object.hasOwn(CHECKS, field) ? CHECKS[field as keyof DeadLetterFilter] : undefined;
-    if (!check) throw new InvalidFilterError(JSON.stringify(field), 'is not known');
+export function checkFilter(filter: DeadLetterFilter): void {
+  if (!isObject(filter)) throw new InvalidFilterError('filter', 'must be an object');
+  checkOptions(filter, FILTERS, 'a filter of dead letters', { Refusal: InvalidFilterError });
+  for (const [field, check] of Object.entries(CHECKS)) {
+    const value = filter[field as keyof DeadLetterFilter];
     const problem = value === undefined ? undefined : check(value);
     if (problem) throw new InvalidFilterError(field, problem);
   }
 }
 
-/** @param others fields that are somebody else's business. @throws InvalidFilterError naming the field */
-export function checkSelection(selection: DeadLetterSelection, others: readonly string[] = []): void {
-  if (typeof selection !== 'object' || selection === null) {
-    throw new InvalidFilterError('selection', 'must be an object');
-  }
+/** @param others options of the call beside the selection. @throws InvalidFilterError naming the field */
+export function checkSelection(
+  selection: DeadLetterSelection,
+  others: { of: string; options: Readonly<Record<string, true>> } = { of: 'a selection', options: {} },
+): void {
+  if (!isObject(selection)) throw new InvalidFilterError('selection', 'must be an object');
+  const known = { ids: true, filter: true, all: true, ...others.options } as const;
+  checkOptions(selection, known, others.of, { Refusal: InvalidFilterError });
   const { ids, filter, all } = selection;
-  const unknown = Object.keys(selection).find(
-    (field) => !['ids', 'filter', 'all', ...others].includes(field),
-  );
-  if (unknown !== undefined) throw new InvalidFilterError(JSON.stringify(unknown), 'is not known');
   if ([ids, filter, all].filter((given) => given !== undefined).length !== 1) {
     throw new InvalidFilterError('selection', 'must be one of ids, filter and all');
   }

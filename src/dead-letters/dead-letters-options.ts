@@ -1,10 +1,12 @@
 import { type DeadLetterPosition, parseDeadLetterId } from '../chunk.js';
 import { InvalidFilterError } from '../errors.js';
+import { checkOptions, type KnownKeys } from '../known-keys.js';
 import type { Logger } from '../logger.js';
+import { isWhole } from '../numbers.js';
 import type { PostgresOption } from '../postgres/database.js';
 import { checkLimits, DEFAULT_LIMITS } from '../producer/limits.js';
 import type { RedisOption } from '../redis/connection.js';
-import { checkFilter, type DeadLetterFilter } from './dead-letter-filter.js';
+import { checkFilter, type DeadLetterFilter, FILTERS } from './dead-letter-filter.js';
 
 export interface DeadLettersOptions {
   /** A URL, ioredis options, or an ioredis `Redis` or `Cluster`, which stays yours to close. */
@@ -27,6 +29,18 @@ export interface DeadLettersOptions {
   logger?: Logger;
 }
 
+export const DEAD_LETTERS_OPTIONS = {
+  redis: true,
+  queue: true,
+  prefix: true,
+  postgres: true,
+  schema: true,
+  table: true,
+  maxQueueDepth: true,
+  enqueueTimeoutMs: true,
+  logger: true,
+} satisfies KnownKeys<DeadLettersOptions>;
+
 export interface ListDeadLettersOptions extends DeadLetterFilter {
   /** Default 100. */
   limit?: number;
@@ -34,10 +48,21 @@ export interface ListDeadLettersOptions extends DeadLetterFilter {
   after?: string;
 }
 
+const LIST_OPTIONS = { ...FILTERS, limit: true, after: true } satisfies KnownKeys<ListDeadLettersOptions>;
+
+export interface GetDeadLetterOptions {
+  /** With the record itself, state and metadata included. Default false. */
+  payload?: boolean;
+}
+
+const GET_OPTIONS = { payload: true } satisfies KnownKeys<GetDeadLetterOptions>;
+
 export interface PurgeOptions {
   /** Only count. */
   dryRun?: boolean;
 }
+
+export const PURGE_OPTIONS = { dryRun: true } satisfies KnownKeys<PurgeOptions>;
 
 const DEFAULT_LIMIT = 100;
 const DEFAULT_MAX_QUEUE_DEPTH = 10_000;
@@ -53,15 +78,22 @@ export function replayLimits(options: DeadLettersOptions): {
   return { maxQueueDepth, enqueueTimeoutMs };
 }
 
+/** @throws InvalidFilterError naming the option */
+export function checkedGet(options: GetDeadLetterOptions): GetDeadLetterOptions {
+  checkOptions(options, GET_OPTIONS, 'get', { Refusal: InvalidFilterError });
+  return options;
+}
+
 /** @throws InvalidFilterError naming the field */
 export function checkedList(options: ListDeadLettersOptions): {
   limit: number;
   after: DeadLetterPosition | undefined;
   filter: DeadLetterFilter;
 } {
+  checkOptions(options, LIST_OPTIONS, 'list', { Refusal: InvalidFilterError });
   const { limit = DEFAULT_LIMIT, after, ...filter } = options;
   checkFilter(filter);
-  if (!Number.isSafeInteger(limit) || limit < 0) {
+  if (!isWhole(limit, 0)) {
     throw new InvalidFilterError('limit', 'must be a whole number of at least 0');
   }
   const position = after === undefined ? undefined : parseDeadLetterId(after);

@@ -1,5 +1,6 @@
 import type { CheckpointInput } from '../checkpoint.js';
 import { ClosedError, DeadLetterBusyError, DeadLetterNotFoundError, InvalidChunkError } from '../errors.js';
+import { checkOptions } from '../known-keys.js';
 import { type Logger, silentLogger } from '../logger.js';
 import { Database } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
@@ -21,9 +22,13 @@ import {
 import { type DeadLetterLine, type ImportableLetter, lineOf } from './dead-letter-lines.js';
 import { DeadLetterReader } from './dead-letter-reader.js';
 import {
+  checkedGet,
   checkedList,
+  DEAD_LETTERS_OPTIONS,
   type DeadLettersOptions,
+  type GetDeadLetterOptions,
   type ListDeadLettersOptions,
+  PURGE_OPTIONS,
   type PurgeOptions,
   replayLimits,
 } from './dead-letters-options.js';
@@ -31,6 +36,7 @@ import { editedLetter } from './edited.js';
 import { type ImportResult, importLines } from './import-lines.js';
 import { replayMany } from './replay-many.js';
 import {
+  checkEditOptions,
   checkReplayOptions,
   DEFAULT_WAIT_TIMEOUT_MS,
   NOTHING_REPLAYED,
@@ -70,6 +76,7 @@ export class DeadLetters {
 
   /** @throws InvalidConfigError naming the option. Connects to PostgreSQL when it is first asked. */
   constructor(options: DeadLettersOptions) {
+    checkOptions(options, DEAD_LETTERS_OPTIONS, 'DeadLetters');
     const { postgres, logger = silentLogger } = options;
     const limits = replayLimits(options);
     const keys = queueKeys(options);
@@ -102,14 +109,11 @@ export class DeadLetters {
   /**
    * Undefined if there is none of this id. Here as in `replay`, `edit` and `purge`, an id goes on naming its dead letter after a replay
    * that was refused again has given it another one.
-   * @param options.payload with the record itself, state and metadata included. Default false
-   * @throws InvalidChunkError if the payload is lost or not readable
+   * @throws InvalidFilterError naming the option; InvalidChunkError if the payload is lost or not readable
    */
-  async get(
-    deadLetterId: string,
-    { payload = false }: { payload?: boolean } = {},
-  ): Promise<DeadLetter | undefined> {
+  async get(deadLetterId: string, options: GetDeadLetterOptions = {}): Promise<DeadLetter | undefined> {
     this.#assertOpen();
+    const { payload = false } = checkedGet(options);
     let letter = await this.#reader.get(deadLetterId);
     while (letter && payload) {
       const chunk = await this.#reader.payload(letter.deadLetterId);
@@ -143,7 +147,7 @@ export class DeadLetters {
   }
 
   async #replay(options: DeadLetterSelection & ReplayOptions): Promise<ReplayResult> {
-    checkSelection(options, REPLAY_OPTIONS);
+    checkSelection(options, { of: 'replay', options: REPLAY_OPTIONS });
     checkReplayOptions(options);
     const { ids, filter, dryRun = false, ratePerSecond, onProgress, signal } = options;
     if (dryRun) return { ...NOTHING_REPLAYED, replayed: await countSelected(this.#reader, options) };
@@ -179,7 +183,7 @@ export class DeadLetters {
     checkpoint: CheckpointInput,
     options: ReplayWaitOptions,
   ): Promise<ReplayResult> {
-    checkReplayOptions(options);
+    checkEditOptions(options);
     const letter = await this.#reader.get(deadLetterId);
     if (!letter) throw new DeadLetterNotFoundError(deadLetterId);
     const { job, payload } = editedLetter(letter.job, checkpoint);
@@ -196,7 +200,7 @@ export class DeadLetters {
   }
 
   async #purge(options: DeadLetterSelection & PurgeOptions): Promise<number> {
-    checkSelection(options, ['dryRun']);
+    checkSelection(options, { of: 'purge', options: PURGE_OPTIONS });
     if (options.dryRun) return countSelected(this.#reader, options);
     let removed = 0;
     let page: DeadLetterRecord[] = [];

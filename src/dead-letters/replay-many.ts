@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DeadLetterJob, DeadLetterRecord } from '../redis/dead-letter-job.js';
+import { timerMs } from '../redis/deadline.js';
 import { Lanes } from './lanes.js';
 import type { ReplayEnd } from './replayer.js';
 
@@ -61,9 +62,12 @@ class Pace {
 
   async next(): Promise<void> {
     if (this.ratePerSecond === undefined) return;
-    const wait = this.#nextAt - performance.now();
+    const begin = Math.max(this.#nextAt, performance.now());
     // After a pause it does not make up for what it has missed.
-    this.#nextAt = Math.max(this.#nextAt, performance.now()) + 1000 / this.ratePerSecond;
-    if (wait > 0) await delay(wait, undefined, this.signal && { signal: this.signal }).catch(() => {});
+    this.#nextAt = begin + 1000 / this.ratePerSecond;
+    const options = this.signal && { signal: this.signal };
+    while (performance.now() < begin && !this.signal?.aborted) {
+      await delay(timerMs(begin - performance.now()), undefined, options).catch(() => {});
+    }
   }
 }

@@ -1,4 +1,6 @@
 import { InvalidFilterError } from '../errors.js';
+import { checkOptions, type KnownKeys } from '../known-keys.js';
+import { isWithin } from '../numbers.js';
 
 /** How to wait for what was replayed. */
 export interface ReplayWaitOptions {
@@ -52,23 +54,29 @@ export interface ReplayResult {
   skipped: number;
 }
 
-export const REPLAY_OPTIONS = [
-  'wait',
-  'waitTimeoutMs',
-  'dryRun',
-  'ratePerSecond',
-  'onProgress',
-  'signal',
-] as const;
+const WAIT_OPTIONS = { wait: true, waitTimeoutMs: true } satisfies KnownKeys<ReplayWaitOptions>;
+export const REPLAY_OPTIONS = {
+  ...WAIT_OPTIONS,
+  dryRun: true,
+  ratePerSecond: true,
+  onProgress: true,
+  signal: true,
+} satisfies KnownKeys<ReplayOptions>;
 
 export const DEFAULT_WAIT_TIMEOUT_MS = 30_000;
 
 /** @throws InvalidFilterError naming the option */
+export function checkEditOptions(options: ReplayWaitOptions): void {
+  checkOptions(options, WAIT_OPTIONS, 'edit', { Refusal: InvalidFilterError });
+  checkReplayOptions(options);
+}
+
+/** @throws InvalidFilterError naming the option */
 export function checkReplayOptions({ ratePerSecond, waitTimeoutMs, signal }: ReplayOptions): void {
-  if (ratePerSecond !== undefined && !(ratePerSecond > 0)) {
+  if (ratePerSecond !== undefined && !(isWithin(ratePerSecond, 0) && ratePerSecond > 0)) {
     throw new InvalidFilterError('ratePerSecond', 'must be a number above 0');
   }
-  if (waitTimeoutMs !== undefined && !(waitTimeoutMs >= 0)) {
+  if (waitTimeoutMs !== undefined && !isWithin(waitTimeoutMs, 0)) {
     throw new InvalidFilterError('waitTimeoutMs', 'must be a number of at least 0');
   }
   if (signal !== undefined && typeof signal?.addEventListener !== 'function') {

@@ -1,6 +1,7 @@
 import type { RunnableConfig } from '@langchain/core/runnables';
 import { MAX_NAME_BYTES, validName } from '../checkpoint.js';
-import { InvalidCheckpointError } from '../errors.js';
+import { InvalidCheckpointError, InvalidConfigError } from '../errors.js';
+import { isWhole } from '../numbers.js';
 
 /** Which checkpoints a config of LangGraph names. */
 export interface ConfiguredPlace {
@@ -52,6 +53,17 @@ function named(value: unknown): string | undefined {
   if (typeof value === 'string') return value;
   if (typeof value === 'number') return String(value);
   throw new InvalidCheckpointError('configurable', 'must name thread and checkpoint by strings');
+}
+
+/**
+ * How many a list may show; undefined: all. Takes the text of a number too, as PostgresSaver does.
+ * @throws InvalidConfigError naming `limit`
+ */
+export function limitOf(limit: unknown): number | undefined {
+  if (limit === undefined) return undefined;
+  const count = typeof limit === 'string' && /^\d+$/.test(limit) ? Number(limit) : limit;
+  if (isWhole(count, 0)) return count;
+  throw new InvalidConfigError('limit', 'must be a whole number of at least 0');
 }
 
 /** Where a checkpoint or its writes go. @throws InvalidCheckpointError naming what is missing */

@@ -1,5 +1,5 @@
 import type { QueryResult } from 'pg';
-import { InvalidConfigError } from '../errors.js';
+import { checkOptions, type KnownKeys } from '../known-keys.js';
 import { type Database, type PgClient, queryRows } from '../postgres/database.js';
 import { migrateGraphTables } from '../postgres/graph-schema.js';
 import {
@@ -34,15 +34,15 @@ export interface LangGraphSinkOptions {
   schema?: string | undefined;
 }
 
+const OPTIONS = { schema: true } satisfies KnownKeys<LangGraphSinkOptions>;
+
 /**
  * The sink of LangGraph's tables, for the option `sinks` of `CheckpointWriter`: the writer then commits what `QueuedPostgresSaver`
  * puts into the writer's queue. `ckpt worker` always has it. The tables are created when the first record for them arrives.
  * @throws InvalidConfigError naming `options` or `schema`
  */
 export function langGraphSink(options: LangGraphSinkOptions = {}): Sink {
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidConfigError('options', 'must be an object, such as { schema }');
-  }
+  checkOptions(options, OPTIONS, 'langGraphSink');
   return new GraphSink(graphTableNames(options.schema));
 }
 

@@ -2,4 +2,4 @@
 export { type LangGraphSinkOptions, langGraphSink } from './graph-sink.js';
 export { QueuedPostgresSaver } from './queued-postgres-saver.js';
 export type { QueuedPostgresSaverOptions } from './saver-options.js';
-export type { CopyResult, PruneOptions, PruneResult, ThreadSummary } from './threads.js';
+export type { CopyResult, ListThreadsOptions, PruneOptions, PruneResult, ThreadSummary } from './threads.js';

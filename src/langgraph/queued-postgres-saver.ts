@@ -18,7 +18,7 @@ import type { DeadLetterRecord } from '../redis/dead-letter-job.js';
 import { creatingMissingTables } from '../store/creating-tables.js';
 import { deadLettered } from '../store/dead-letter-lookup.js';
 import { WriteQueue } from '../store/write-queue.js';
-import { configOf, placeOf, validThreadId, writePlace } from './configs.js';
+import { configOf, limitOf, placeOf, validThreadId, writePlace } from './configs.js';
 import { GraphEncoder, serializedBy } from './graph-encoder.js';
 import { GraphSink } from './graph-sink.js';
 import { GraphWrites } from './graph-writes.js';
@@ -27,6 +27,7 @@ import { type QueuedPostgresSaverOptions, type SaverSettings, saverSettings } fr
 import { type Reading, ThreadReader } from './thread-reader.js';
 import {
   type CopyResult,
+  type ListThreadsOptions,
   type PruneOptions,
   type PruneResult,
   type ThreadSummary,
@@ -130,17 +131,15 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
     return this.#reader.find(threadId, namespace, checkpointId);
   }
 
-  /** Newest first. Without a thread it waits for all that is in the queue. @throws as `getTuple` */
-  async *list(
-    config: RunnableConfig,
-    { filter, before, limit }: CheckpointListOptions = {},
-  ): AsyncGenerator<CheckpointTuple> {
+  /** Newest first. Without a thread it waits for all that is in the queue. @throws InvalidConfigError naming `limit`; as `getTuple` */
+  async *list(config: RunnableConfig, options?: CheckpointListOptions): AsyncGenerator<CheckpointTuple> {
+    const { filter, before, ...page } = options ?? {};
+    const limit = limitOf(page.limit);
     const place = placeOf(config);
     this.#queue.assertOpen();
     await this.#passFence(place.threadId);
     const below = before && placeOf(before).checkpointId;
-    const most = limit === undefined ? undefined : Number.parseInt(String(limit), 10);
-    yield* this.#reader.list({ ...place, filter, before: below, limit: most });
+    yield* this.#reader.list({ ...place, filter, before: below, limit });
   }
 
   /**
@@ -215,7 +214,7 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
   }
 
   /** Threads by their id, with the newest checkpoint of each. Sees what is committed. @throws InvalidConfigError, DatabaseError */
-  listThreads(options: { limit?: number; after?: string } = {}): Promise<ThreadSummary[]> {
+  async listThreads(options: ListThreadsOptions = {}): Promise<ThreadSummary[]> {
     this.#queue.assertOpen();
     return this.#threads.list(options);
   }

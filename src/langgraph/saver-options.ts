@@ -1,13 +1,15 @@
 import type { SerializerProtocol } from '@langchain/langgraph-checkpoint';
 import { InvalidConfigError } from '../errors.js';
+import { checkOptions, type KnownKeys } from '../known-keys.js';
+import { isWithin } from '../numbers.js';
 import type { PostgresOption } from '../postgres/database.js';
-import type { ProducerLimits } from '../producer/limits.js';
+import { LIMIT_OPTIONS, type ProducerLimits } from '../producer/limits.js';
 import type { EmbeddedWriterOptions } from '../store/embedded-writer.js';
 import { type QueuedSettings, queuedSettings } from '../store/queued-options.js';
 import type { PipelineOptions } from '../writer/pipeline-options.js';
 
 export interface QueuedPostgresSaverOptions
-  extends Omit<PipelineOptions, 'schema' | 'table'>,
+  extends Omit<PipelineOptions, 'schema' | 'table' | 'partitionBy'>,
     Partial<ProducerLimits> {
   /** Where the tables are. Default `langgraph`; `public` is where PostgresSaver has its own, which are shared then. */
   schema?: string;
@@ -36,6 +38,23 @@ export interface QueuedPostgresSaverOptions
   writer?: boolean | Omit<EmbeddedWriterOptions, 'checkpoints' | 'sinks'>;
 }
 
+const OPTIONS = {
+  ...LIMIT_OPTIONS,
+  redis: true,
+  postgres: true,
+  queue: true,
+  prefix: true,
+  logger: true,
+  telemetry: true,
+  schema: true,
+  serde: true,
+  consistency: true,
+  readPostgres: true,
+  readTimeoutMs: true,
+  maxQueuedBytes: true,
+  writer: true,
+} satisfies KnownKeys<QueuedPostgresSaverOptions>;
+
 export interface SaverSettings extends QueuedSettings {
   readonly consistency: 'latest' | 'committed';
   readonly readTimeoutMs: number;
@@ -45,9 +64,7 @@ const DEFAULT_READ_TIMEOUT_MS = 10_000;
 
 /** @throws InvalidConfigError naming the option */
 export function saverSettings(options: QueuedPostgresSaverOptions): SaverSettings {
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidConfigError('options', 'must be an object with redis and postgres');
-  }
+  checkOptions(options, OPTIONS, 'QueuedPostgresSaver');
   const { consistency = 'latest', readTimeoutMs = DEFAULT_READ_TIMEOUT_MS } = options;
   if (consistency !== 'latest' && consistency !== 'committed') {
     throw new InvalidConfigError('consistency', "must be 'latest' or 'committed'");
@@ -58,7 +75,7 @@ export function saverSettings(options: QueuedPostgresSaverOptions): SaverSetting
       "is for consistency 'committed': the latest is read at the primary",
     );
   }
-  if (!(typeof readTimeoutMs === 'number' && readTimeoutMs >= 0)) {
+  if (!isWithin(readTimeoutMs, 0)) {
     throw new InvalidConfigError('readTimeoutMs', 'must be a number of at least 0');
   }
   const given: EmbeddedWriterOptions = typeof options.writer === 'object' ? (options.writer ?? {}) : {};

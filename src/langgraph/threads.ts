@@ -1,3 +1,4 @@
+import { MAX_AGE_MS } from '../duration.js';
 import {
   DatabaseError,
   DeadLetteredError,
@@ -6,6 +7,8 @@ import {
   PendingWritesTimeoutError,
   WriteRefusedError,
 } from '../errors.js';
+import { checkOptions, type KnownKeys } from '../known-keys.js';
+import { isWhole } from '../numbers.js';
 import type { Database } from '../postgres/database.js';
 import { queryRows } from '../postgres/database.js';
 import type { GraphTableNames } from '../postgres/graph-tables.js';
@@ -19,6 +22,15 @@ export interface ThreadSummary {
   readonly checkpointId: string | undefined;
   readonly updatedAt: Date | undefined;
 }
+
+export interface ListThreadsOptions {
+  /** 1 to 10,000. Default 100. */
+  limit?: number;
+  /** Only those behind the thread of this id; to page, give the last one of the page before. */
+  after?: string;
+}
+
+const LIST_OPTIONS = { limit: true, after: true } satisfies KnownKeys<ListThreadsOptions>;
 
 /** At least one of `keepLast` and `olderThan`; with both, a checkpoint goes if both say so. */
 export interface PruneOptions {
@@ -35,6 +47,15 @@ export interface PruneOptions {
   /** Told after each thread. */
   onProgress?: (progress: PruneResult) => void;
 }
+
+const PRUNE_OPTIONS = {
+  keepLast: true,
+  olderThan: true,
+  threadId: true,
+  dryRun: true,
+  signal: true,
+  onProgress: true,
+} satisfies KnownKeys<PruneOptions>;
 
 export interface PruneResult {
   /** Threads that were looked at. */
@@ -80,18 +101,14 @@ export class Threads {
     this.#sql = graphThreadsSql(options.names);
   }
 
-  async list({
-    limit = DEFAULT_LIMIT,
-    after,
-  }: {
-    limit?: number;
-    after?: string;
-  } = {}): Promise<ThreadSummary[]> {
+  async list(options: ListThreadsOptions = {}): Promise<ThreadSummary[]> {
+    checkOptions(options, LIST_OPTIONS, 'listThreads');
+    const { limit = DEFAULT_LIMIT, after } = options;
     if (!isWhole(limit, 1, MAX_LIMIT)) {
       throw new InvalidConfigError('limit', `must be a whole number from 1 to ${MAX_LIMIT}`);
     }
     const { creatingTables, database } = this.#options;
-    const values = [after === undefined ? null : validThreadId(after), limit];
+    const values = [after === undefined ? null : validThreadId(after, 'after'), limit];
     const rows = await creatingTables(() => database.query(this.#sql.list, values));
     return rows.map(({ thread_id, checkpoint_id, ts }) => ({
       threadId: thread_id as string,
@@ -186,6 +203,7 @@ const ROWS_HELD = new Set(['55P03', '40P01', '57014']);
 
 /** @throws InvalidConfigError naming the option */
 function checked(options: PruneOptions): PruneOptions {
+  checkOptions(options, PRUNE_OPTIONS, 'pruneThreads');
   const { keepLast, olderThan } = options;
   if (keepLast === undefined && olderThan === undefined) {
     throw new InvalidConfigError('keepLast', 'or olderThan must say what is to go');
@@ -193,12 +211,11 @@ function checked(options: PruneOptions): PruneOptions {
   if (keepLast !== undefined && !isWhole(keepLast, 1, MAX_KEPT)) {
     throw new InvalidConfigError('keepLast', `must be a whole number from 1 to ${MAX_KEPT}`);
   }
-  if (olderThan !== undefined && !isWhole(olderThan, 0, Number.MAX_SAFE_INTEGER)) {
-    throw new InvalidConfigError('olderThan', 'must be a whole number of milliseconds');
+  if (olderThan !== undefined && !isWhole(olderThan, 0, MAX_AGE_MS)) {
+    throw new InvalidConfigError(
+      'olderThan',
+      'must be a whole number of milliseconds, up to a thousand years',
+    );
   }
   return options;
-}
-
-function isWhole(value: unknown, minimum: number, maximum: number): boolean {
-  return Number.isInteger(value) && (value as number) >= minimum && (value as number) <= maximum;
 }

@@ -1,10 +1,11 @@
 import pg from 'pg';
-import { ClosedError, DatabaseError, InvalidConfigError } from '../errors.js';
+import { ClosedError, DatabaseError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { asDatabaseError, BrokenConnection, connectionFailure, refusedStatement } from './database-errors.js';
 import { parseDsn } from './dsn.js';
 import { EncodingGuard } from './encoding.js';
 import type { PgClient, PgPool, PgPoolConfig, PostgresOption } from './pg-types.js';
+import { checkPoolOptions } from './pool-options.js';
 import { queryRows, type TextRow } from './rows.js';
 import { sqlStateOf } from './sqlstate.js';
 
@@ -56,8 +57,8 @@ export class Database {
 
   /** @throws InvalidConfigError naming `field` */
   constructor(postgres: PostgresOption, options: DatabaseOptions = {}) {
-    this.#owned = !isPool(postgres, options.field);
-    this.#pool = isPool(postgres, options.field) ? postgres : openPool(postgres, options);
+    this.#owned = !isPool(postgres);
+    this.#pool = isPool(postgres) ? postgres : openPool(postgres, options);
     this.#pool.on?.('connect', surviveLoss);
     if (!options.anyEncoding) this.#encoding = new EncodingGuard(options.field ?? 'postgres');
   }
@@ -167,8 +168,9 @@ function surviveLoss(client: PgClient): void {
 
 function openPool(
   postgres: string | PgPoolConfig,
-  { logger, max, connectTimeoutMs = 10_000, field }: DatabaseOptions,
+  { logger, max, connectTimeoutMs = 10_000, field = 'postgres' }: DatabaseOptions,
 ): pg.Pool {
+  if (typeof postgres !== 'string') checkPoolOptions(postgres, field);
   const pool = new pg.Pool({
     application_name: 'checkpoint-queue',
     // Otherwise a host that answers nothing holds a save or a shutdown for ever.
@@ -224,10 +226,6 @@ async function rollback(client: PgClient, cause: unknown): Promise<void> {
   }
 }
 
-function isPool(postgres: PostgresOption, field = 'postgres'): postgres is PgPool {
-  if (typeof postgres === 'string') return false;
-  if (typeof postgres !== 'object' || postgres === null) {
-    throw new InvalidConfigError(field, 'must be a DSN, a pg pool configuration, or a pg.Pool');
-  }
-  return 'connect' in postgres && typeof postgres.connect === 'function';
+function isPool(postgres: PostgresOption): postgres is PgPool {
+  return typeof (postgres as Partial<PgPool> | null)?.connect === 'function';
 }

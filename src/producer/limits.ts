@@ -1,4 +1,6 @@
 import { InvalidConfigError } from '../errors.js';
+import type { KnownKeys } from '../known-keys.js';
+import { isWhole } from '../numbers.js';
 
 /** The bounds of a producer (promise P7). */
 export interface ProducerLimits {
@@ -25,6 +27,16 @@ export interface ProducerLimits {
   ackReplicas: number;
 }
 
+export const LIMIT_OPTIONS = {
+  enqueueTimeoutMs: true,
+  maxChunkRecords: true,
+  maxChunkBytes: true,
+  maxPendingBytes: true,
+  maxQueueDepth: true,
+  onQueueFull: true,
+  ackReplicas: true,
+} satisfies KnownKeys<ProducerLimits>;
+
 export const DEFAULT_LIMITS: ProducerLimits = Object.freeze({
   enqueueTimeoutMs: 5000,
   // Each chunk costs up to 1 ms of CPU in all processes together, each record of 1 KB about 0.06: 200 make that small.
@@ -47,15 +59,14 @@ export interface Enqueued {
 /** What is given, and the defaults for the rest. */
 export function limitsOf(given: Partial<ProducerLimits>): ProducerLimits {
   const names = Object.keys(DEFAULT_LIMITS) as (keyof ProducerLimits)[];
-  const limits = names.map((name) => [name, given[name] ?? DEFAULT_LIMITS[name]]);
+  const limits = names.map((name) => [name, given[name] === undefined ? DEFAULT_LIMITS[name] : given[name]]);
   return Object.fromEntries(limits) as ProducerLimits;
 }
 
 /** @throws InvalidConfigError naming the limit. */
 export function checkLimits(limits: ProducerLimits): void {
   for (const name of ['enqueueTimeoutMs', 'maxChunkRecords', 'maxChunkBytes', 'maxPendingBytes'] as const) {
-    if (!Number.isInteger(limits[name]) || limits[name] < 1)
-      throw new InvalidConfigError(name, 'must be at least 1');
+    if (!isWhole(limits[name], 1)) throw new InvalidConfigError(name, 'must be a whole number of at least 1');
   }
   // After twice this, a chunk without a job counts as an orphan and is swept.
   if (limits.enqueueTimeoutMs > MAX_ENQUEUE_TIMEOUT_MS) {
@@ -63,10 +74,10 @@ export function checkLimits(limits: ProducerLimits): void {
   }
   // The pending marks of a chunk travel as arguments of one Lua call, which takes about 8,000.
   if (limits.maxChunkRecords > 1000) throw new InvalidConfigError('maxChunkRecords', 'must be at most 1000');
-  if (!Number.isInteger(limits.maxQueueDepth) || limits.maxQueueDepth < 0) {
+  if (!isWhole(limits.maxQueueDepth, 0)) {
     throw new InvalidConfigError('maxQueueDepth', 'must be a whole number, 0 for no limit');
   }
-  if (!Number.isInteger(limits.ackReplicas) || limits.ackReplicas < 0) {
+  if (!isWhole(limits.ackReplicas, 0)) {
     throw new InvalidConfigError('ackReplicas', 'must be a whole number, 0 for none');
   }
   if (limits.onQueueFull !== 'reject' && limits.onQueueFull !== 'wait') {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Checkpoint } from '../checkpoint.js';
+import { type CloseOptions, deadlineOf } from '../close-options.js';
 import {
   BackpressureError,
   CheckpointNotFoundError,
@@ -35,7 +36,6 @@ export interface Resumed<S> {
 const LATEST = { consistency: 'latest' } as const;
 /** An agent that is so far ahead of its store should learn of it; what is held meanwhile is bounded. */
 const MAX_UNACKNOWLEDGED_SAVES = 1000;
-const DEFAULT_CLOSE_DEADLINE_MS = 10_000;
 
 /**
  * What an agent loop holds: saves its state after nodes, and gives it back to go on from. Works on any `CheckpointStore`, for one
@@ -181,12 +181,12 @@ export class CheckpointRecorder<S = unknown> {
 
   /**
    * Saves the state that waits for its interval and lets all that was called come to its end; with `maxCheckpoints`, waits until
-   * old ones are deleted, `deadlineMs` at most (default 10,000). Never throws: what fails reaches `onError`. Idempotent.
-   * Close the store after it.
+   * old ones are deleted, `deadlineMs` at most. What fails reaches `onError`. Idempotent. Close the store after it.
+   * @throws InvalidConfigError naming the option, and closes nothing
    */
-  close({ deadlineMs = DEFAULT_CLOSE_DEADLINE_MS }: { deadlineMs?: number } = {}): Promise<void> {
-    this.#closing ??= this.#close(deadlineMs);
-    return this.#closing;
+  async close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(deadlineOf(options));
+    await this.#closing;
   }
 
   async #close(deadlineMs: number): Promise<void> {

@@ -1,5 +1,7 @@
 import { validName } from '../checkpoint.js';
 import { InvalidConfigError } from '../errors.js';
+import { checkOptions, type KnownKeys } from '../known-keys.js';
+import { isWhole, isWithin } from '../numbers.js';
 import type { CheckpointStore } from '../store/checkpoint-store.js';
 import type { StateSchema } from './state-schema.js';
 
@@ -29,6 +31,16 @@ export interface CheckpointRecorderOptions<S = unknown> {
   schema?: StateSchema<S>;
 }
 
+const OPTIONS = {
+  store: true,
+  executionId: true,
+  autoSave: true,
+  saveIntervalMs: true,
+  maxCheckpoints: true,
+  onError: true,
+  schema: true,
+} satisfies KnownKeys<CheckpointRecorderOptions>;
+
 /** What it was that failed: a save of the state after a node, or the removal of old checkpoints. */
 export type BackgroundFailure =
   | { readonly action: 'save'; readonly nodeName: string }
@@ -41,17 +53,18 @@ const MAX_SAVE_INTERVAL_MS = 2_147_483_647;
 
 /** @throws InvalidConfigError, InvalidCheckpointError for `executionId` */
 export function recorderSettings<S>(options: CheckpointRecorderOptions<S>) {
+  checkOptions(options, OPTIONS, 'CheckpointRecorder');
   const { autoSave = true, saveIntervalMs = DEFAULT_SAVE_INTERVAL_MS, maxCheckpoints } = options;
   if (typeof options.store?.save !== 'function')
     throw new InvalidConfigError('store', 'must be a CheckpointStore');
   if (typeof autoSave !== 'boolean') throw new InvalidConfigError('autoSave', 'must be a boolean');
-  if (!(typeof saveIntervalMs === 'number' && saveIntervalMs > 0 && saveIntervalMs <= MAX_SAVE_INTERVAL_MS)) {
+  if (!(isWithin(saveIntervalMs, 0, MAX_SAVE_INTERVAL_MS) && saveIntervalMs > 0)) {
     throw new InvalidConfigError(
       'saveIntervalMs',
       `must be a number of milliseconds up to ${MAX_SAVE_INTERVAL_MS}, above 0`,
     );
   }
-  if (maxCheckpoints !== undefined && !(Number.isSafeInteger(maxCheckpoints) && maxCheckpoints >= 1)) {
+  if (maxCheckpoints !== undefined && !isWhole(maxCheckpoints, 1)) {
     throw new InvalidConfigError('maxCheckpoints', 'must be a whole number of at least 1');
   }
   if (options.executionId !== undefined) validName('executionId', options.executionId);

@@ -4,6 +4,7 @@ import type { Logger } from '../logger.js';
 import { silentLogger } from '../logger.js';
 import { ClusterSlot } from './cluster-slot.js';
 import type { QueueKeys } from './queue-keys.js';
+import { checkRedisOptions } from './redis-options.js';
 import { type ClientOptions, openUrl } from './redis-url.js';
 
 /** A URL (of a Redis, a Cluster or Sentinels), ioredis options, or a `Redis` or `Cluster` of yours, which stays yours to close. */
@@ -57,6 +58,7 @@ export class RedisConnection {
     logger: Logger = silentLogger,
   ) {
     const given = isClient(redis) || isCluster(redis);
+    if (!given && typeof redis !== 'string') checkRedisOptions(redis);
     refuseOptions(given ? redis.options : redis);
     this.#owned = !given || purpose === 'worker';
     this.client = given && purpose === 'commands' ? redis : connect(redis, purpose);
@@ -179,9 +181,6 @@ function connect(redis: RedisOption, purpose: ConnectionPurpose): Redis | Cluste
   if (isClient(redis)) return redis.duplicate({ ...ONE_SERVER, ...FOR_WORKER });
   const options = clientOptions(purpose);
   if (typeof redis === 'string') return openUrl(redis, options);
-  if (typeof redis !== 'object' || redis === null) {
-    throw new InvalidConfigError('redis', 'must be a URL, ioredis options, or an ioredis Redis or Cluster');
-  }
   return new Redis({ ...redis, ...options.redis });
 }
 

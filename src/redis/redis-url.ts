@@ -1,5 +1,6 @@
 import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import { InvalidConfigError } from '../errors.js';
+import { REDIS_OPTIONS } from './redis-options.js';
 
 /** How to open what a URL names: a Redis, the master that Sentinels know, or a Cluster. */
 export interface ClientOptions {
@@ -97,6 +98,10 @@ function checkSingle(text: string, field: string): void {
   const isRedis = url?.protocol === 'redis:' || url?.protocol === 'rediss:';
   if (!url || !isRedis || url.host.includes(',') || url.hash !== '' || !/^\/?\d*$/.test(url.pathname)) {
     throw new InvalidConfigError(field, FORMS);
+  }
+  // A parameter is not repeated: it may be the end of a password that holds a question mark.
+  if ([...url.searchParams.keys()].some((name) => !Object.hasOwn(REDIS_OPTIONS, name))) {
+    throw new InvalidConfigError(field, 'has a parameter that is not an option of ioredis');
   }
 }
 

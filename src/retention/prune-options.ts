@@ -1,5 +1,8 @@
 import { MAX_VERSION, validName } from '../checkpoint.js';
+import { MAX_AGE_MS } from '../duration.js';
 import { InvalidConfigError } from '../errors.js';
+import { checkOptions, type KnownKeys } from '../known-keys.js';
+import { isWhole, isWithin } from '../numbers.js';
 
 /**
  * Which checkpoints a prune removes. With both `keepLast` and `olderThan` only those that are old and not among the newest; at
@@ -35,25 +38,21 @@ export interface PruneResult extends PruneProgress {
   readonly interrupted: boolean;
 }
 
-const FIELDS = new Set<keyof PruneOptions>([
-  'keepLast',
-  'olderThan',
-  'executionId',
-  'dryRun',
-  'signal',
-  'onProgress',
-]);
+const OPTIONS = {
+  keepLast: true,
+  olderThan: true,
+  executionId: true,
+  dryRun: true,
+  signal: true,
+  onProgress: true,
+} satisfies KnownKeys<PruneOptions>;
 
 /**
  * A field that is not known is refused: without it, more would be removed than was meant.
  * @throws InvalidConfigError naming the field; InvalidCheckpointError for `executionId`
  */
 export function checkPruneOptions(options: PruneOptions): void {
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidConfigError('options', 'must be an object');
-  }
-  const unknown = Object.keys(options).find((field) => !FIELDS.has(field as keyof PruneOptions));
-  if (unknown !== undefined) throw new InvalidConfigError(JSON.stringify(unknown), 'is not known');
+  checkOptions(options, OPTIONS, 'prune');
   const { keepLast, olderThan, executionId } = options;
   checkAges({ keepLast, olderThan });
   if (keepLast === undefined && olderThan === undefined) {
@@ -64,7 +63,7 @@ export function checkPruneOptions(options: PruneOptions): void {
 
 /** @throws InvalidConfigError naming the field */
 export function checkAges({ keepLast, ...ages }: { keepLast?: unknown; [age: string]: unknown }): void {
-  if (keepLast !== undefined && !(Number.isInteger(keepLast) && isWithin(keepLast, 1, MAX_VERSION))) {
+  if (keepLast !== undefined && !isWhole(keepLast, 1, MAX_VERSION)) {
     throw new InvalidConfigError('keepLast', `must be a whole number from 1 to ${MAX_VERSION}`);
   }
   for (const [field, ms] of Object.entries(ages)) {
@@ -72,10 +71,4 @@ export function checkAges({ keepLast, ...ages }: { keepLast?: unknown; [age: str
       throw new InvalidConfigError(field, 'must be milliseconds, from 0 to a thousand years');
     }
   }
-}
-
-const MAX_AGE_MS = 1000 * 366 * 86_400_000;
-
-function isWithin(value: unknown, minimum: number, maximum: number): boolean {
-  return typeof value === 'number' && value >= minimum && value <= maximum;
 }

@@ -1,6 +1,7 @@
 import { getNextMillis } from 'bullmq';
 import { DURATION_FORM, parseDuration } from '../duration.js';
 import { InvalidConfigError } from '../errors.js';
+import { checkOptions, type KnownKeys } from '../known-keys.js';
 import { checkAges } from './prune-options.js';
 
 /** What the writers of a queue remove by themselves, and when. At least one of the first three must be given. */
@@ -15,6 +16,13 @@ export interface RetentionOptions {
   every?: number | string;
 }
 
+const LIMITS = {
+  keepLast: true,
+  olderThan: true,
+  deadLettersOlderThan: true,
+} satisfies KnownKeys<RetentionLimits>;
+const OPTIONS = { ...LIMITS, every: true } satisfies KnownKeys<RetentionOptions>;
+
 /** What a run removes; travels in its job. */
 export type RetentionLimits = Omit<RetentionOptions, 'every'>;
 
@@ -27,7 +35,16 @@ export const DEFAULT_EVERY = '1h';
 const EVERY_MS = { min: 1000, max: 366 * 86_400_000 };
 
 /** @throws InvalidConfigError naming the option, `retention.keepLast` say */
-export function retentionSettings({ every = DEFAULT_EVERY, ...limits }: RetentionOptions): RetentionSettings {
+export function retentionSettings(options: RetentionOptions | false): RetentionSettings | false;
+export function retentionSettings(
+  options: RetentionOptions | false | undefined,
+): RetentionSettings | false | undefined;
+export function retentionSettings(
+  options: RetentionOptions | false | undefined,
+): RetentionSettings | false | undefined {
+  if (options === undefined || options === false) return options;
+  checkOptions(options, OPTIONS, 'a retention', { within: 'retention' });
+  const { every = DEFAULT_EVERY, ...limits } = options;
   try {
     checkLimits(limits);
   } catch (error) {
@@ -39,9 +56,8 @@ export function retentionSettings({ every = DEFAULT_EVERY, ...limits }: Retentio
 
 /** @throws InvalidConfigError naming the field */
 export function checkLimits(limits: RetentionLimits): void {
-  const { keepLast, olderThan, deadLettersOlderThan, ...others } = limits;
-  const [unknown] = Object.keys(others);
-  if (unknown !== undefined) throw new InvalidConfigError(JSON.stringify(unknown), 'is not known');
+  checkOptions(limits, LIMITS, 'a retention');
+  const { keepLast, olderThan, deadLettersOlderThan } = limits;
   checkAges({ keepLast, olderThan, deadLettersOlderThan });
   if ([keepLast, olderThan, deadLettersOlderThan].every((limit) => limit === undefined)) {
     throw new InvalidConfigError('keepLast', 'or olderThan or deadLettersOlderThan must be given');

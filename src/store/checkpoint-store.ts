@@ -1,6 +1,9 @@
+import { types } from 'node:util';
 import type { Checkpoint, CheckpointInput } from '../checkpoint.js';
 import { validName } from '../checkpoint.js';
-import { InvalidCheckpointError } from '../errors.js';
+import { InvalidCheckpointError, InvalidConfigError } from '../errors.js';
+import { checkOptions, type KnownKeys } from '../known-keys.js';
+import { isWhole, isWithin } from '../numbers.js';
 
 /**
  * A place for checkpoints. All stores keep the same contract and differ in when a save is durable: `PostgresCheckpointStore`
@@ -44,6 +47,27 @@ export interface SaveOptions {
 /** Of a batch, whose saves stand each for itself, no version is compared: save those one by one. */
 export type SaveBatchOptions = Omit<SaveOptions, 'expectedVersion'> & { expectedVersion?: never };
 
+const SAVE_BATCH_OPTIONS = { ack: true } satisfies KnownKeys<Omit<SaveBatchOptions, 'expectedVersion'>>;
+const SAVE_OPTIONS = { ...SAVE_BATCH_OPTIONS, expectedVersion: true } satisfies KnownKeys<SaveOptions>;
+
+/** @throws InvalidConfigError naming the option */
+export function checkSaveOptions(options: SaveOptions): void {
+  checkOptions(options, SAVE_OPTIONS, 'save');
+  checkAck(options);
+}
+
+/** @throws InvalidConfigError naming the option */
+export function checkSaveBatchOptions(options: SaveBatchOptions): void {
+  checkOptions(options, SAVE_BATCH_OPTIONS, 'saveBatch');
+  checkAck(options);
+}
+
+function checkAck({ ack }: Pick<SaveOptions, 'ack'>): void {
+  if (ack !== undefined && ack !== 'queued' && ack !== 'committed') {
+    throw new InvalidConfigError('ack', "must be 'queued' or 'committed'");
+  }
+}
+
 export type CommitOutcome = 'committed' | 'superseded' | 'deleted';
 
 export interface SaveReceipt {
@@ -66,7 +90,7 @@ export interface ReadOptions {
   consistency?: 'committed' | 'latest';
   /** Of a store with `readPostgres`: read at the primary all the same. Default: only with `latest`. */
   atPrimary?: boolean;
-  /** For `latest`: milliseconds until PendingWritesTimeoutError. Default 10,000. */
+  /** For `latest`: milliseconds until PendingWritesTimeoutError. Default 10,000; Infinity: as long as it takes. */
   timeoutMs?: number;
   /** For `load` with `latest`: the execution whose saves to wait for. */
   executionId?: string;
@@ -81,18 +105,50 @@ export interface ListOptions extends ReadOptions {
   after?: Date | string;
 }
 
-/** @throws InvalidCheckpointError */
-export function checkListOptions(executionId: string, { limit, before, after }: ListOptions): void {
+const READ_OPTIONS = {
+  consistency: true,
+  atPrimary: true,
+  timeoutMs: true,
+  executionId: true,
+} satisfies KnownKeys<ReadOptions>;
+const LIST_OPTIONS = {
+  ...READ_OPTIONS,
+  limit: true,
+  before: true,
+  after: true,
+} satisfies KnownKeys<ListOptions>;
+
+/** @throws InvalidConfigError naming the option */
+export function checkReadOptions(options: ReadOptions, of: 'load' | 'latest'): void {
+  checkOptions(options, READ_OPTIONS, of);
+  checkRead(options);
+}
+
+/** @throws InvalidCheckpointError, InvalidConfigError naming the option */
+export function checkListOptions(executionId: string, options: ListOptions): void {
+  checkOptions(options, LIST_OPTIONS, 'list');
+  checkRead(options);
   validName('executionId', executionId);
-  if (limit !== undefined && !(Number.isSafeInteger(limit) && limit >= 0)) {
+  const { limit, before, after } = options;
+  if (limit !== undefined && !isWhole(limit, 0)) {
     throw new InvalidCheckpointError('limit', 'must be a whole number of at least 0');
   }
   for (const [field, bound] of Object.entries({ before, after })) {
     if (bound === undefined) continue;
-    if (bound instanceof Date) {
+    if (types.isDate(bound)) {
       if (Number.isNaN(bound.getTime())) throw new InvalidCheckpointError(field, 'is an invalid date');
     } else validName(field, bound);
   }
+}
+
+function checkRead({ consistency, timeoutMs, executionId }: ReadOptions): void {
+  if (consistency !== undefined && consistency !== 'committed' && consistency !== 'latest') {
+    throw new InvalidConfigError('consistency', "must be 'committed' or 'latest'");
+  }
+  if (timeoutMs !== undefined && !isWithin(timeoutMs, 0)) {
+    throw new InvalidConfigError('timeoutMs', 'must be a number of at least 0');
+  }
+  if (executionId !== undefined) validName('executionId', executionId);
 }
 
 /** Of several checkpoints of one id saved together, the one that stays: the highest version, then the last. */

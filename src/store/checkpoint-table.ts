@@ -21,7 +21,6 @@ import { migrate } from '../postgres/schema.js';
 import { TableStatements } from '../postgres/table-statements.js';
 import {
   type CommitOutcome,
-  checkListOptions,
   type ListOptions,
   newestOfEachId,
   type ReadOptions,
@@ -117,7 +116,6 @@ export class CheckpointTable {
 
   /** @throws CheckpointNotFoundError if a checkpoint given as a bound is not stored where the list is read */
   async list(executionId: string, options: ListOptions): Promise<Checkpoint[]> {
-    checkListOptions(executionId, options);
     return this.#read(options, (query) => this.#list(query, executionId, options));
   }
 

@@ -1,4 +1,3 @@
-import { InvalidConfigError } from '../errors.js';
 import type { DeadLetterRecord } from '../redis/dead-letter-queue.js';
 import type { ReadOptions } from './checkpoint-store.js';
 import type { StoredCheckpoint } from './checkpoint-table.js';
@@ -33,17 +32,13 @@ export class LatestFence {
   /**
    * Waits, if the options say so, for what is acknowledged.
    * @returns whether any of the execution may be among the dead letters
-   * @throws PendingWritesTimeoutError, QueueUnavailableError, WriteRefusedError, InvalidConfigError
+   * @throws PendingWritesTimeoutError, QueueUnavailableError, WriteRefusedError
    */
   async pass(
     executionId: string,
     { consistency = 'committed', timeoutMs = DEFAULT_READ_TIMEOUT_MS }: ReadOptions,
   ): Promise<boolean> {
     if (consistency === 'committed') return false;
-    if (consistency !== 'latest') {
-      throw new InvalidConfigError('consistency', "must be 'committed' or 'latest'");
-    }
-    if (!(timeoutMs >= 0)) throw new InvalidConfigError('timeoutMs', 'must be a number of at least 0');
     const deadline = performance.now() + timeoutMs;
     const { jobIds, deadLetters } = await this.options.watcher.pending(executionId, timeoutMs);
     if (jobIds.length === 0) return deadLetters;

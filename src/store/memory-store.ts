@@ -4,15 +4,22 @@ import {
   deserializeCheckpoint,
   type SerializedCheckpoint,
   serializeCheckpoint,
+  serializeCheckpoints,
   serializeSuccessor,
   validName,
 } from '../checkpoint.js';
 import { CheckpointNotFoundError, ClosedError, VersionConflictError } from '../errors.js';
+import { checkOptions } from '../known-keys.js';
 import {
   type CheckpointStore,
   type CommitOutcome,
   checkListOptions,
+  checkReadOptions,
+  checkSaveBatchOptions,
+  checkSaveOptions,
   type ListOptions,
+  type ReadOptions,
+  type SaveBatchOptions,
   type SaveOptions,
   type SaveReceipt,
 } from './checkpoint-store.js';
@@ -25,8 +32,15 @@ export class MemoryCheckpointStore implements CheckpointStore {
   #sequence = 0;
   #closed = false;
 
-  async save(checkpoint: CheckpointInput, { expectedVersion }: SaveOptions = {}): Promise<SaveReceipt> {
+  /** @throws InvalidConfigError where it is given options: it has none */
+  constructor(options: Record<string, never> = {}) {
+    checkOptions(options, {}, 'MemoryCheckpointStore');
+  }
+
+  async save(checkpoint: CheckpointInput, options: SaveOptions = {}): Promise<SaveReceipt> {
     this.#assertOpen();
+    checkSaveOptions(options);
+    const { expectedVersion } = options;
     const serialized =
       expectedVersion === undefined
         ? serializeCheckpoint(checkpoint)
@@ -42,19 +56,25 @@ export class MemoryCheckpointStore implements CheckpointStore {
     return { id, sequence, committed: async () => this.#outcome(id, sequence) };
   }
 
-  async saveBatch(checkpoints: readonly CheckpointInput[]): Promise<SaveReceipt[]> {
-    for (const checkpoint of checkpoints) serializeCheckpoint(checkpoint);
+  async saveBatch(
+    checkpoints: readonly CheckpointInput[],
+    options: SaveBatchOptions = {},
+  ): Promise<SaveReceipt[]> {
+    checkSaveBatchOptions(options);
+    serializeCheckpoints(checkpoints);
     return Promise.all(checkpoints.map((checkpoint) => this.save(checkpoint)));
   }
 
-  async load(id: string): Promise<Checkpoint> {
+  async load(id: string, options: ReadOptions = {}): Promise<Checkpoint> {
     this.#assertOpen();
+    checkReadOptions(options, 'load');
     const stored = this.#checkpoints.get(validName('id', id));
     if (!stored) throw new CheckpointNotFoundError(id);
     return deserializeCheckpoint(stored);
   }
 
-  async latest(executionId: string): Promise<Checkpoint | undefined> {
+  async latest(executionId: string, options: ReadOptions = {}): Promise<Checkpoint | undefined> {
+    checkReadOptions(options, 'latest');
     const stored = this.#inOrder(executionId).at(-1);
     return stored && deserializeCheckpoint(stored);
   }

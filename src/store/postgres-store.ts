@@ -1,10 +1,12 @@
+import { types } from 'node:util';
 import {
   type Checkpoint,
   type CheckpointInput,
-  serializeCheckpoint,
+  serializeCheckpoints,
   serializeSuccessor,
 } from '../checkpoint.js';
-import { CheckpointNotFoundError } from '../errors.js';
+import { CheckpointNotFoundError, InvalidConfigError } from '../errors.js';
+import { checkOptions, type KnownKeys } from '../known-keys.js';
 import type { Logger } from '../logger.js';
 import { Database, type PostgresOption } from '../postgres/database.js';
 import { type Period, tableNames } from '../postgres/identifiers.js';
@@ -12,12 +14,17 @@ import type { DroppedPartitions } from '../postgres/partitions.js';
 import { openReplica, type ReadReplica } from '../postgres/read-replica.js';
 import type { PruneOptions, PruneResult } from '../retention/prune-options.js';
 import { Pruning } from '../retention/pruning.js';
-import type {
-  CheckpointStore,
-  ListOptions,
-  ReadOptions,
-  SaveOptions,
-  SaveReceipt,
+import {
+  type CheckpointStore,
+  checkListOptions,
+  checkReadOptions,
+  checkSaveBatchOptions,
+  checkSaveOptions,
+  type ListOptions,
+  type ReadOptions,
+  type SaveBatchOptions,
+  type SaveOptions,
+  type SaveReceipt,
 } from './checkpoint-store.js';
 import { CheckpointTable, type DirectWrite } from './checkpoint-table.js';
 
@@ -40,6 +47,15 @@ export interface PostgresCheckpointStoreOptions {
   logger?: Logger | undefined;
 }
 
+const OPTIONS = {
+  postgres: true,
+  readPostgres: true,
+  schema: true,
+  table: true,
+  partitionBy: true,
+  logger: true,
+} satisfies KnownKeys<PostgresCheckpointStoreOptions>;
+
 /**
  * The plain store: every save is one statement and is committed when `save` returns. Simple, always at the latest (but for
  * reads of a replica, see `readPostgres`), and as slow as a transaction for every step. May be used beside a queue on the same
@@ -53,6 +69,7 @@ export class PostgresCheckpointStore implements CheckpointStore {
 
   /** @throws InvalidConfigError naming the option. Connects when it is first used. */
   constructor(options: PostgresCheckpointStoreOptions) {
+    checkOptions(options, OPTIONS, 'PostgresCheckpointStore');
     const names = tableNames(options);
     const { postgres, readPostgres, logger } = options;
     this.#database = new Database(postgres, { logger });
@@ -74,14 +91,19 @@ export class PostgresCheckpointStore implements CheckpointStore {
    * Of a partitioned table, removes all partitions that hold nothing from this time on, with their checkpoints: in a moment, and
    * without a trace, so that an id of them may be saved again as if it had never been. Nothing of a plain table, nothing of now
    * or later, and nothing that lies in the default partition.
-   * @throws DatabaseError, with SQLSTATE 55P03 where others hold the table for 10 s
+   * @throws InvalidConfigError for `olderThan`; DatabaseError, with SQLSTATE 55P03 where others hold the table for 10 s
    */
-  dropPartitions(olderThan: Date): Promise<DroppedPartitions> {
+  async dropPartitions(olderThan: Date): Promise<DroppedPartitions> {
+    if (!types.isDate(olderThan) || Number.isNaN(olderThan.getTime())) {
+      throw new InvalidConfigError('olderThan', 'must be a valid Date');
+    }
     return this.#table.dropPartitions(olderThan);
   }
 
   /** @throws InvalidCheckpointError, DatabaseError; VersionConflictError with `expectedVersion` */
-  async save(checkpoint: CheckpointInput, { expectedVersion }: SaveOptions = {}): Promise<SaveReceipt> {
+  async save(checkpoint: CheckpointInput, options: SaveOptions = {}): Promise<SaveReceipt> {
+    checkSaveOptions(options);
+    const { expectedVersion } = options;
     if (expectedVersion !== undefined) {
       const serialized = serializeSuccessor(checkpoint, expectedVersion);
       const sequence = await this.#table.compareAndWrite(serialized, expectedVersion);
@@ -92,23 +114,30 @@ export class PostgresCheckpointStore implements CheckpointStore {
   }
 
   /** Saves all or none, in one transaction. @throws InvalidCheckpointError before anything is written; DatabaseError */
-  async saveBatch(checkpoints: readonly CheckpointInput[]): Promise<SaveReceipt[]> {
-    const serialized = checkpoints.map(serializeCheckpoint);
+  async saveBatch(
+    checkpoints: readonly CheckpointInput[],
+    options: SaveBatchOptions = {},
+  ): Promise<SaveReceipt[]> {
+    checkSaveBatchOptions(options);
+    const serialized = serializeCheckpoints(checkpoints);
     const writes = await this.#table.write(serialized);
     return serialized.map(({ id }, index) => directReceipt(id, writes[index] as DirectWrite));
   }
 
   async load(id: string, options: ReadOptions = {}): Promise<Checkpoint> {
+    checkReadOptions(options, 'load');
     const stored = await this.#table.find(id, options);
     if (!stored) throw new CheckpointNotFoundError(id);
     return stored.checkpoint;
   }
 
   async latest(executionId: string, options: ReadOptions = {}): Promise<Checkpoint | undefined> {
+    checkReadOptions(options, 'latest');
     return (await this.#table.latest(executionId, options))?.checkpoint;
   }
 
   async list(executionId: string, options: ListOptions = {}): Promise<Checkpoint[]> {
+    checkListOptions(executionId, options);
     return this.#table.list(executionId, options);
   }
 

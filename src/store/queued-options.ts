@@ -1,9 +1,11 @@
 import { InvalidConfigError } from '../errors.js';
+import { checkOptions, type KnownKeys } from '../known-keys.js';
+import { isWhole } from '../numbers.js';
 import type { PostgresOption } from '../postgres/database.js';
-import { checkLimits, limitsOf, type ProducerLimits } from '../producer/limits.js';
+import { checkLimits, LIMIT_OPTIONS, limitsOf, type ProducerLimits } from '../producer/limits.js';
 import { retentionSettings } from '../retention/retention-options.js';
-import type { PipelineOptions } from '../writer/pipeline-options.js';
-import { writerSettings } from '../writer/writer-options.js';
+import { PIPELINE_OPTIONS, type PipelineOptions } from '../writer/pipeline-options.js';
+import { EMBEDDED_WRITER_OPTIONS, writerSettings } from '../writer/writer-options.js';
 import type { EmbeddedWriterOptions } from './embedded-writer.js';
 
 export interface QueuedCheckpointStoreOptions extends PipelineOptions, Partial<ProducerLimits> {
@@ -28,6 +30,17 @@ export interface QueuedCheckpointStoreOptions extends PipelineOptions, Partial<P
   writer?: boolean | EmbeddedWriterOptions;
 }
 
+export const QUEUED_STORE_OPTIONS = {
+  ...PIPELINE_OPTIONS,
+  ...LIMIT_OPTIONS,
+  readPostgres: true,
+  maxQueuedBytes: true,
+  onQueueUnavailable: true,
+  writer: true,
+} satisfies KnownKeys<QueuedCheckpointStoreOptions>;
+
+/** The longest value of Redis. */
+const MAX_VALUE_BYTES = 2 ** 29;
 /** 1 MiB: larger values hold up Redis, which does one thing at a time, for milliseconds each. */
 const DEFAULT_MAX_QUEUED_BYTES = 1024 * 1024;
 
@@ -43,15 +56,16 @@ export function queuedSettings(options: QueuedCheckpointStoreOptions): QueuedSet
   if (onQueueUnavailable !== 'reject' && onQueueUnavailable !== 'write-through') {
     throw new InvalidConfigError('onQueueUnavailable', "must be 'reject' or 'write-through'");
   }
-  if (!Number.isInteger(maxQueuedBytes) || maxQueuedBytes < 1) {
-    throw new InvalidConfigError('maxQueuedBytes', 'must be a whole number of at least 1');
+  if (!isWhole(maxQueuedBytes, 1, MAX_VALUE_BYTES)) {
+    throw new InvalidConfigError('maxQueuedBytes', `must be a whole number from 1 to ${MAX_VALUE_BYTES}`);
   }
   if (writer !== undefined && typeof writer !== 'boolean') {
     if (typeof writer !== 'object' || writer === null) {
       throw new InvalidConfigError('writer', 'must be true, false or the options of a writer');
     }
+    checkOptions(writer, EMBEDDED_WRITER_OPTIONS, 'an embedded writer', { within: 'writer' });
     writerSettings(writer);
-    if (writer.retention) retentionSettings(writer.retention);
+    retentionSettings(writer.retention);
   }
   const limits = limitsOf(options);
   checkLimits(limits);

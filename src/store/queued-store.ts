@@ -2,15 +2,10 @@ import {
   type Checkpoint,
   type CheckpointInput,
   type SerializedCheckpoint,
-  serializeCheckpoint,
-  serializeSuccessor,
+  validName,
 } from '../checkpoint.js';
-import {
-  type BackpressureError,
-  CheckpointNotFoundError,
-  InvalidCheckpointError,
-  QueueUnavailableError,
-} from '../errors.js';
+import { CheckpointNotFoundError, InvalidCheckpointError, QueueUnavailableError } from '../errors.js';
+import { checkOptions } from '../known-keys.js';
 import type { Scope } from '../postgres/checkpoint-table.js';
 import { Database } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
@@ -26,19 +21,24 @@ import { CheckpointRow } from '../writer/checkpoint-row.js';
 import { CheckpointSink } from '../writer/checkpoint-sink.js';
 import { ClockOffset } from '../writer/clock-offset.js';
 import { pipelineOf } from '../writer/pipeline-options.js';
-import type {
-  CheckpointStore,
-  CommitOutcome,
-  ListOptions,
-  ReadOptions,
-  SaveBatchOptions,
-  SaveOptions,
-  SaveReceipt,
+import {
+  type CheckpointStore,
+  type CommitOutcome,
+  checkListOptions,
+  checkReadOptions,
+  checkSaveBatchOptions,
+  checkSaveOptions,
+  type ListOptions,
+  type ReadOptions,
+  type SaveBatchOptions,
+  type SaveOptions,
+  type SaveReceipt,
 } from './checkpoint-store.js';
 import { CheckpointTable } from './checkpoint-table.js';
 import { DirectWrites } from './direct-writes.js';
+import { heldRow, heldRows } from './held-rows.js';
 import { OutcomeReader } from './outcome-reader.js';
-import { type QueuedCheckpointStoreOptions, queuedSettings } from './queued-options.js';
+import { QUEUED_STORE_OPTIONS, type QueuedCheckpointStoreOptions, queuedSettings } from './queued-options.js';
 import { WriteQueue } from './write-queue.js';
 
 const ASKING_TIME = 'asking for the time';
@@ -66,6 +66,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
 
   /** @throws InvalidConfigError naming the option */
   constructor(options: QueuedCheckpointStoreOptions) {
+    checkOptions(options, QUEUED_STORE_OPTIONS, 'QueuedCheckpointStore');
     // Before anything is opened: what throws here could close nothing.
     const { limits, onQueueUnavailable, maxQueuedBytes } = queuedSettings(options);
     this.#writesThrough = onQueueUnavailable === 'write-through';
@@ -119,8 +120,12 @@ export class QueuedCheckpointStore implements CheckpointStore {
    */
   async save(checkpoint: CheckpointInput, options: SaveOptions = {}): Promise<SaveReceipt> {
     this.#queue.assertOpen();
-    // Not awaited here: the function would keep the caller's objects until the save is acknowledged.
-    const saving = this.#begin(checkpoint, options.expectedVersion);
+    checkSaveOptions(options);
+    const { expectedVersion } = options;
+    // Throws at the call, so that nothing keeps what is serialised of a save that is refused. And the save is not awaited here: the
+    // function would keep the caller's objects until it is acknowledged.
+    const row = heldRow(this.#queue.producer.memory, checkpoint, expectedVersion);
+    const saving = this.#save(row, expectedVersion);
     return options.ack === 'committed' ? whenCommitted(saving) : saving;
   }
 
@@ -133,7 +138,11 @@ export class QueuedCheckpointStore implements CheckpointStore {
     options: SaveBatchOptions = {},
   ): Promise<SaveReceipt[]> {
     this.#queue.assertOpen();
-    const saves = await Promise.allSettled(this.#beginAll(checkpoints));
+    checkSaveBatchOptions(options);
+    const rows = heldRows(this.#queue.producer.memory, checkpoints);
+    const saves = await Promise.allSettled(
+      rows.map((row) => (row instanceof CheckpointRow ? this.#save(row) : Promise.reject(row))),
+    );
     const receipts = saves.map((save) => {
       if (save.status === 'rejected') throw save.reason;
       return save.value;
@@ -144,6 +153,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
 
   async load(id: string, options: ReadOptions = {}): Promise<Checkpoint> {
     this.#queue.assertOpen();
+    checkReadOptions(options, 'load');
     const { consistency, executionId } = options;
     if (consistency === 'latest' && executionId === undefined) {
       throw new InvalidCheckpointError('executionId', "is needed to load with consistency 'latest'");
@@ -156,6 +166,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
 
   async latest(executionId: string, options: ReadOptions = {}): Promise<Checkpoint | undefined> {
     this.#queue.assertOpen();
+    checkReadOptions(options, 'latest');
     const read = () => this.#table.latest(executionId, options);
     return (await this.#queue.fence.read({ executionId, read }, options))?.checkpoint;
   }
@@ -163,6 +174,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
   /** What PostgreSQL refused is not in the list, and no error: see `DeadLetters`. */
   async list(executionId: string, options: ListOptions = {}): Promise<Checkpoint[]> {
     this.#queue.assertOpen();
+    checkListOptions(executionId, options);
     await this.#queue.fence.pass(executionId, options);
     return this.#table.list(executionId, options);
   }
@@ -200,6 +212,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
    */
   async flush(executionId?: string): Promise<void> {
     this.#queue.assertOpen();
+    if (executionId !== undefined) validName('executionId', executionId);
     await this.#queue.flush(executionId);
   }
 
@@ -207,43 +220,6 @@ export class QueuedCheckpointStore implements CheckpointStore {
   async close(): Promise<void> {
     await this.#queue.close();
     await Promise.all([this.#database.close(), this.#replica?.close()]);
-  }
-
-  /** Throws at the call, so that nothing keeps what is serialised of a save that is refused. */
-  #begin(checkpoint: CheckpointInput, expectedVersion?: number): Promise<SaveReceipt> {
-    const { memory } = this.#queue.producer;
-    memory.assertRoomFor(checkpoint?.state, checkpoint?.metadata);
-    const row = new CheckpointRow(
-      expectedVersion === undefined
-        ? serializeCheckpoint(checkpoint)
-        : serializeSuccessor(checkpoint, expectedVersion),
-    );
-    memory.take(row.heldBytes);
-    return this.#save(row, expectedVersion);
-  }
-
-  /** @throws InvalidCheckpointError, and none is saved */
-  #beginAll(checkpoints: readonly CheckpointInput[]): Promise<SaveReceipt>[] {
-    const { memory } = this.#queue.producer;
-    const rows: CheckpointRow[] = [];
-    const take = (checkpoint: CheckpointInput): CheckpointRow | BackpressureError => {
-      const row = new CheckpointRow(serializeCheckpoint(checkpoint));
-      try {
-        memory.take(row.heldBytes);
-      } catch (error) {
-        return error as BackpressureError;
-      }
-      rows.push(row);
-      return row;
-    };
-    let taken: (CheckpointRow | BackpressureError)[];
-    try {
-      taken = checkpoints.map(take);
-    } catch (error) {
-      for (const { heldBytes } of rows) memory.release(heldBytes);
-      throw error;
-    }
-    return taken.map((row) => (row instanceof CheckpointRow ? this.#save(row) : Promise.reject(row)));
   }
 
   #save(row: CheckpointRow, expectedVersion?: number): Promise<SaveReceipt> {

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { Telemetry } from 'bullmq';
 import type { ChunkJob } from '../chunk.js';
+import { type CloseOptions, deadlineOf } from '../close-options.js';
 import { DatabaseError, InvalidConfigError } from '../errors.js';
 import { type Logger, silentLogger } from '../logger.js';
 import { Database, type PoolUse } from '../postgres/database.js';
@@ -12,7 +13,6 @@ import { DeadLetterQueue } from '../redis/dead-letter-queue.js';
 import { settlesWithin } from '../redis/deadline.js';
 import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
 import { REPORT_INTERVAL_MS, WorkerRegistry } from '../redis/worker-registry.js';
-import { retentionSettings } from '../retention/retention-options.js';
 import { RetentionSchedule } from '../retention/retention-schedule.js';
 import { BatchCommitter, type BatchEvent, type WriterStats } from './batch-committer.js';
 import { Batcher } from './batcher.js';
@@ -29,7 +29,7 @@ import { Quarantine } from './quarantine.js';
 import { SetAsideJobs } from './set-aside.js';
 import type { Sink } from './sink.js';
 import type { WriterEvents, WriterState } from './writer-events.js';
-import { type CheckpointWriterOptions, type WriterSettings, writerSettings } from './writer-options.js';
+import { type CheckpointWriterOptions, checkedOptions, type WriterSettings } from './writer-options.js';
 import { writerSinks } from './writer-sinks.js';
 
 // Two kills of its worker would otherwise fail a job: that a worker died says nothing of the job.
@@ -38,7 +38,6 @@ const MAX_STALLED_COUNT = 1_000_000_000;
 const STALLED_LOOKS = 3;
 /** After the deadline of `close`: for giving jobs back and closing connections. */
 const CLOSE_GRACE_MS = 2000;
-const DEFAULT_DEADLINE_MS = 10_000;
 
 /**
  * One worker replica: takes chunks from the queue and commits them to PostgreSQL in batches. Run as many as you like.
@@ -79,8 +78,8 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
   /** @throws InvalidConfigError naming the option. Connects to nothing yet. */
   constructor(options: CheckpointWriterOptions) {
     super();
-    this.#settings = writerSettings(options);
-    const retention = options.retention && retentionSettings(options.retention);
+    const { settings, retention } = checkedOptions(options);
+    this.#settings = settings;
     this.#logger = options.logger ?? silentLogger;
     this.#telemetry = options.telemetry;
     this.#keys = queueKeys(options);
@@ -222,11 +221,12 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
   /**
    * Takes no more chunks, commits those in hand, and lets go of everything. What is not committed at the deadline goes
    * back to the queue. Idempotent.
-   * @param deadlineMs default 10,000
+   * @throws InvalidConfigError naming the option, and closes nothing
    */
-  close({ deadlineMs = DEFAULT_DEADLINE_MS }: { deadlineMs?: number } = {}): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
+    const deadlineMs = deadlineOf(options);
     this.#closing ??= this.#close(deadlineMs);
-    return this.#closing;
+    await this.#closing;
   }
 
   async #close(deadlineMs: number): Promise<void> {

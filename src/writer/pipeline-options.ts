@@ -1,4 +1,5 @@
 import type { Telemetry } from 'bullmq';
+import { type KnownKeys, pickKnown } from '../known-keys.js';
 import type { Logger } from '../logger.js';
 import type { PostgresOption } from '../postgres/database.js';
 import type { Period } from '../postgres/identifiers.js';
@@ -33,8 +34,19 @@ export interface PipelineOptions {
   telemetry?: Telemetry;
 }
 
+export const PIPELINE_OPTIONS = {
+  redis: true,
+  postgres: true,
+  queue: true,
+  prefix: true,
+  schema: true,
+  table: true,
+  partitionBy: true,
+  logger: true,
+  telemetry: true,
+} satisfies KnownKeys<PipelineOptions>;
+
 /** The part of the options that says where. */
 export function pipelineOf(options: PipelineOptions): PipelineOptions {
-  const { redis, postgres, queue, prefix, schema, table, partitionBy, logger, telemetry } = options;
-  return { redis, postgres, queue, prefix, schema, table, partitionBy, logger, telemetry };
+  return pickKnown(options, PIPELINE_OPTIONS);
 }

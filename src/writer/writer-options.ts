@@ -1,6 +1,12 @@
 import { InvalidConfigError } from '../errors.js';
-import type { RetentionOptions } from '../retention/retention-options.js';
-import type { PipelineOptions } from './pipeline-options.js';
+import { checkOptions, type KnownKeys } from '../known-keys.js';
+import { isWhole, isWithin } from '../numbers.js';
+import {
+  type RetentionOptions,
+  type RetentionSettings,
+  retentionSettings,
+} from '../retention/retention-options.js';
+import { PIPELINE_OPTIONS, type PipelineOptions } from './pipeline-options.js';
 import type { Sink } from './sink.js';
 
 export interface CheckpointWriterOptions extends PipelineOptions {
@@ -38,6 +44,25 @@ export interface CheckpointWriterOptions extends PipelineOptions {
   checkpoints?: boolean;
 }
 
+/** Those of a writer in the process of a store, which says where. */
+export const EMBEDDED_WRITER_OPTIONS = {
+  concurrency: true,
+  maxBatchRecords: true,
+  maxBatchBytes: true,
+  lingerMs: true,
+  maxConcurrentBatches: true,
+  lockDurationMs: true,
+  tombstoneDays: true,
+  retention: true,
+  sinks: true,
+  checkpoints: true,
+} satisfies KnownKeys<Omit<CheckpointWriterOptions, keyof PipelineOptions>>;
+
+export const WRITER_OPTIONS = {
+  ...PIPELINE_OPTIONS,
+  ...EMBEDDED_WRITER_OPTIONS,
+} satisfies KnownKeys<CheckpointWriterOptions>;
+
 export const WRITER_DEFAULTS = Object.freeze({
   // 64 chunks of 256 KiB: three full batches of 16 chunks that commit or wait, and one that fills.
   concurrency: 64,
@@ -60,6 +85,15 @@ const MAX_CONCURRENCY = 1000;
 /** The options that have a default, all of them set. */
 export type WriterSettings = Required<Pick<CheckpointWriterOptions, keyof typeof WRITER_DEFAULTS>>;
 
+/** The options of a writer, checked, as it works with them. @throws InvalidConfigError naming the option */
+export function checkedOptions(options: CheckpointWriterOptions): {
+  settings: WriterSettings;
+  retention: RetentionSettings | false | undefined;
+} {
+  checkOptions(options, WRITER_OPTIONS, 'CheckpointWriter');
+  return { settings: writerSettings(options), retention: retentionSettings(options.retention) };
+}
+
 /** @throws InvalidConfigError naming the option. */
 export function writerSettings(options: Partial<WriterSettings>): WriterSettings {
   const bounds = {
@@ -71,26 +105,22 @@ export function writerSettings(options: Partial<WriterSettings>): WriterSettings
   };
   for (const [name, maximum] of Object.entries(bounds)) {
     const value = options[name as keyof typeof bounds];
-    if (value !== undefined && !(Number.isInteger(value) && value >= 1 && value <= maximum)) {
+    if (value !== undefined && !isWhole(value, 1, maximum)) {
       throw new InvalidConfigError(name, `must be a whole number from 1 to ${maximum}`);
     }
   }
   const { lingerMs, lockDurationMs } = options;
-  if (lockDurationMs !== undefined && !isLockDuration(lockDurationMs)) {
+  if (lockDurationMs !== undefined && !isWhole(lockDurationMs, LOCK_DURATION_MS.min, LOCK_DURATION_MS.max)) {
     throw new InvalidConfigError(
       'lockDurationMs',
       `must be a whole number from ${LOCK_DURATION_MS.min} to ${LOCK_DURATION_MS.max}`,
     );
   }
-  if (lingerMs !== undefined && !(lingerMs >= 0 && lingerMs <= 60_000)) {
+  if (lingerMs !== undefined && !isWithin(lingerMs, 0, 60_000)) {
     throw new InvalidConfigError('lingerMs', 'must be from 0 to 60000');
   }
   const names = Object.keys(WRITER_DEFAULTS) as (keyof WriterSettings)[];
   return Object.fromEntries(
     names.map((name) => [name, options[name] ?? WRITER_DEFAULTS[name]]),
   ) as WriterSettings;
-}
-
-function isLockDuration(ms: number): boolean {
-  return Number.isInteger(ms) && ms >= LOCK_DURATION_MS.min && ms <= LOCK_DURATION_MS.max;
 }

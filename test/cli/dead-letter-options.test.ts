@@ -33,7 +33,10 @@ describe('the filter options of ckpt dead', () => {
     ['--since', { since: 'yesterday' }],
     ['--since', { since: '1' }],
     ['--until', { until: '2026-13-01' }],
+    ['--until', { until: '2026-02-31' }],
+    ['--since', { since: '2026-02-31T12:00:00Z' }],
     ['--older-than', { olderThan: '14' }],
+    ['--older-than', { olderThan: '999999999d' }],
     ['--older-than', { olderThan: '-1d' }],
   ])('name %s where it is wrong', (field, options) => {
     expect(() => filterOf(options)).toThrow(expect.objectContaining({ code: 'USAGE', field }));

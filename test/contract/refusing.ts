@@ -94,6 +94,54 @@ export function itRefuses(underTest: StoreUnderTest): void {
     await expect(store.saveBatch([value as unknown as CheckpointInput])).rejects.toMatchObject(refused);
   });
 
+  it('refuses a field that no checkpoint has, before anything is stored', async () => {
+    const { store, settle } = underTest;
+    const { executionId, ...rest } = newCheckpoint();
+    const bad = { ...rest, exectionId: executionId } as CheckpointInput;
+    for (const saving of [store.save(bad), store.saveBatch([bad]), store.save(bad, { expectedVersion: 0 })]) {
+      await expect(saving).rejects.toMatchObject({
+        code: 'INVALID_CHECKPOINT',
+        field: '"exectionId"',
+        id: rest.id,
+        message: expect.stringContaining('did you mean executionId?'),
+      });
+    }
+    await settle();
+    expect(await store.list(executionId as string)).toEqual([]);
+    const inherited = Object.assign(Object.create({ colour: 'red' }), newCheckpoint({ executionId }));
+    await store.save({ ...inherited, colour: undefined });
+    await store.save(inherited);
+  });
+
+  it.each<[method: 'save' | 'saveBatch' | 'load' | 'latest' | 'list', options: unknown, field: string]>([
+    ['save', { akc: 'committed' }, '"akc"'],
+    ['save', { ack: 'comitted' }, 'ack'],
+    ['save', null, 'options'],
+    ['save', 'committed', 'options'],
+    ['saveBatch', { expectedVersion: 0 }, '"expectedVersion"'],
+    ['saveBatch', { ack: true }, 'ack'],
+    ['load', { consistancy: 'latest' }, '"consistancy"'],
+    ['load', { consistency: 'newest' }, 'consistency'],
+    ['latest', { timeout: 1 }, '"timeout"'],
+    ['latest', [], 'options'],
+    ['list', { limt: 1 }, '"limt"'],
+    ['list', null, 'options'],
+  ])('%s refuses the options %j', async (method, options, field) => {
+    const { store } = underTest;
+    const checkpoint = newCheckpoint();
+    const subject = { save: checkpoint, saveBatch: [checkpoint], load: 'a', latest: 'a', list: 'a' }[method];
+    const call = (store[method] as (...args: unknown[]) => Promise<unknown>)(subject, options);
+    await expect(call).rejects.toMatchObject({ code: 'INVALID_CONFIG', field });
+    expect(await store.list(checkpoint.executionId as string)).toEqual([]);
+  });
+
+  it('refuses what is no list of checkpoints', async () => {
+    for (const value of [undefined, {}, newCheckpoint()]) {
+      const saving = underTest.store.saveBatch(value as never);
+      await expect(saving).rejects.toMatchObject({ code: 'INVALID_CHECKPOINT', field: 'checkpoints' });
+    }
+  });
+
   it('refuses an execution in the metadata that is not a name', async () => {
     const { id } = newCheckpoint();
     for (const execution_id of [7, '', 'a\0b', `${newExecution()}\ud800`]) {

@@ -6,7 +6,8 @@ import { FaultOracle, NOTHING_WRONG, type WholeCheckpoint } from './oracle.js';
 
 async function openStore(): Promise<{ place: Place; store: PostgresCheckpointStore; oracle: FaultOracle }> {
   const place = await testPlace();
-  const store = new PostgresCheckpointStore(place);
+  const { postgres, schema } = place;
+  const store = new PostgresCheckpointStore({ postgres, schema });
   onTestFinished(() => store.close());
   await store.initSchema();
   return { place, store, oracle: new FaultOracle() };

@@ -51,9 +51,9 @@ describe.skipIf(!program)('behind a pgbouncer that pools transactions', () => {
   };
 
   describeCheckpointStore('PostgresCheckpointStore', async () => {
-    const place = await openPlace({ postgres: pgbouncer.url });
-    const store = new PostgresCheckpointStore(place);
-    const close = () => store.close().then(place.remove);
+    const { postgres, schema, remove } = await openPlace({ postgres: pgbouncer.url });
+    const store = new PostgresCheckpointStore({ postgres, schema });
+    const close = () => store.close().then(remove);
     return { store, settle: async () => {}, close };
   });
 

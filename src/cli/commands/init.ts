@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { required } from '../../config.js';
+import { parseTime } from '../../duration.js';
 import { Database } from '../../postgres/database.js';
 import { PERIODS, type Period, type TableNames, tableNames } from '../../postgres/identifiers.js';
 import { makePartitions } from '../../postgres/partitions.js';
@@ -52,8 +53,8 @@ function periodOf(text: string | undefined): Period | undefined {
 /** @throws UsageError */
 function dayOf(text: string | undefined): Date | undefined {
   if (text === undefined) return undefined;
-  const day = new Date(`${text}T00:00:00Z`);
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(text) || Number.isNaN(day.getTime())) {
+  const day = /^\d{4}-\d{2}-\d{2}$/.test(text) ? parseTime(text) : undefined;
+  if (day === undefined) {
     throw new UsageError('--partitions-from', 'must be a day such as 2026-01-31');
   }
   return day;

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
+import { parseTime } from '../../duration.js';
 import { checkpointTable } from '../checkpoint-text.js';
-import { runCommand } from '../command.js';
+import { runCommand, UsageError } from '../command.js';
 import { openForReading, type ReadCommandOptions, wholeNumber } from '../stores.js';
 
 interface ListCommandOptions extends ReadCommandOptions {
@@ -30,8 +31,8 @@ export function registerList(program: Command): void {
           store.list(execution, {
             ...readOptions,
             limit: options.limit === undefined ? undefined : wholeNumber('--limit', options.limit),
-            before: timeOrId(options.before),
-            after: timeOrId(options.after),
+            before: timeOrId('--before', options.before),
+            after: timeOrId('--after', options.after),
           }),
         );
         context.print(checkpoints, () => checkpointTable(checkpoints));
@@ -41,6 +42,10 @@ export function registerList(program: Command): void {
 
 const ISO_TIME = /^\d{4}-\d{2}-\d{2}(T[\d:.]+(Z|[+-]\d{2}:?\d{2})?)?$/;
 
-function timeOrId(text: string | undefined): Date | string | undefined {
-  return text !== undefined && ISO_TIME.test(text) ? new Date(text) : text;
+/** @throws UsageError naming the option */
+function timeOrId(option: string, text: string | undefined): Date | string | undefined {
+  if (text === undefined || !ISO_TIME.test(text)) return text;
+  const time = parseTime(text);
+  if (!time) throw new UsageError(option, 'is a time that does not exist');
+  return time;
 }
