@@ -89,8 +89,8 @@ it.each<[construct: () => unknown, field: string, message: string]>([
   [() => new QueuedPostgresSaver({ ...both, table: 'x' } as never), '"table"', 'QueuedPostgresSaver'],
   [
     () => new QueuedPostgresSaver({ ...both, writer: { sinks: [] } } as never),
-    'writer."sinks"',
-    'of a saver',
+    'writer.sinks',
+    "this writer writes LangGraph's tables alone",
   ],
   [
     () => new PostgresCheckpointStore({ postgres, queue: 'x' } as never),
