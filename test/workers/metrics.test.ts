@@ -112,11 +112,12 @@ describe('/metrics', () => {
     const writer = testWriter(place);
     const http = await serve(writer, place);
     await writer.start();
+    // For every statement: what refuses a record alone opens no breaker.
     await place.pool.query(`
       CREATE FUNCTION ${place.schema}.full() RETURNS trigger LANGUAGE plpgsql
         AS $$ BEGIN RAISE EXCEPTION 'no room for canary-7' USING ERRCODE = '53100'; END $$;
       CREATE TRIGGER full_disk BEFORE INSERT ON ${place.schema}.checkpoints
-        FOR EACH ROW EXECUTE FUNCTION ${place.schema}.full()`);
+        FOR EACH STATEMENT EXECUTE FUNCTION ${place.schema}.full()`);
     await store.save(newCheckpoint());
     await vi.waitFor(async () => {
       const metrics = await metricsOf(http);
