@@ -10,7 +10,7 @@ import {
   PostgresCheckpointStore,
   QueuedCheckpointStore,
 } from '../../src/index.js';
-import { QueuedPostgresSaver } from '../../src/langgraph/index.js';
+import { langGraphSink, QueuedPostgresSaver } from '../../src/langgraph/index.js';
 import { startWriter, testPlace, testStore, testWriter } from './place.js';
 
 const redis = 'redis://127.0.0.1:1';
@@ -68,37 +68,43 @@ describe.each(CLASSES)('the options of a %s', (name, construct, enough) => {
   });
 });
 
-it.each<[construct: () => unknown, field: string, message: string]>([
-  [() => new QueuedCheckpointStore({ ...both, wirter: true } as never), '"wirter"', 'did you mean writer?'],
+it.each<[field: string, message: string, construct: () => unknown]>([
+  ['"wirter"', 'did you mean writer?', () => new QueuedCheckpointStore({ ...both, wirter: true } as never)],
   [
-    () => new QueuedCheckpointStore({ ...both, writer: { lingerMS: 1 } } as never),
     'writer."lingerMS"',
     'did you mean lingerMs?',
+    () => new QueuedCheckpointStore({ ...both, writer: { lingerMS: 1 } } as never),
   ],
   [
-    () => new QueuedCheckpointStore({ ...both, writer: { redis } } as never),
     'writer."redis"',
     'an embedded writer',
+    () => new QueuedCheckpointStore({ ...both, writer: { redis } } as never),
   ],
   [
-    () => new CheckpointWriter({ ...both, retention: { keeplast: 1 } } as never),
     'retention."keeplast"',
     'did you mean keepLast?',
+    () => new CheckpointWriter({ ...both, retention: { keeplast: 1 } } as never),
   ],
-  [() => new CheckpointWriter({ ...both, retention: true } as never), 'retention', 'must be an object'],
-  [() => new QueuedPostgresSaver({ ...both, table: 'x' } as never), '"table"', 'QueuedPostgresSaver'],
+  ['retention', 'must be an object', () => new CheckpointWriter({ ...both, retention: true } as never)],
+  ['"table"', 'QueuedPostgresSaver', () => new QueuedPostgresSaver({ ...both, table: 'x' } as never)],
   [
-    () => new QueuedPostgresSaver({ ...both, writer: { sinks: [] } } as never),
+    '"partitionBy"',
+    'QueuedPostgresSaver',
+    () => new QueuedPostgresSaver({ ...both, partitionBy: 'day' } as never),
+  ],
+  [
     'writer.sinks',
-    "this writer writes LangGraph's tables alone",
+    'must not be given',
+    () => new QueuedPostgresSaver({ ...both, writer: { sinks: [] } } as never),
   ],
   [
-    () => new PostgresCheckpointStore({ postgres, queue: 'x' } as never),
     '"queue"',
     'PostgresCheckpointStore',
+    () => new PostgresCheckpointStore({ postgres, queue: 'x' } as never),
   ],
-  [() => new MemoryCheckpointStore({ postgres } as never), '"postgres"', 'which has none'],
-])('%s is refused, naming %s', (construct, field, message) => {
+  ['"postgres"', 'which has none', () => new MemoryCheckpointStore({ postgres } as never)],
+  ['"shcema"', 'did you mean schema?', () => langGraphSink({ shcema: 'x' } as never)],
+])('%s is refused: %s', (field, message, construct) => {
   expect(construct).toThrow(
     expect.objectContaining({ code: 'INVALID_CONFIG', field, message: expect.stringContaining(message) }),
   );
