@@ -6,6 +6,7 @@ import { parseDsn } from './dsn.js';
 import { EncodingGuard } from './encoding.js';
 import type { PgClient, PgPool, PgPoolConfig, PostgresOption } from './pg-types.js';
 import { checkPoolOptions } from './pool-options.js';
+import { ignore, type OnLost, watchPool } from './pool-watch.js';
 import { queryRows, type TextRow } from './rows.js';
 import { sqlStateOf } from './sqlstate.js';
 
@@ -53,13 +54,18 @@ export class Database {
   readonly #owned: boolean;
   readonly #lent = new Set<Promise<unknown>>();
   readonly #encoding: EncodingGuard | undefined;
+  readonly #onLost: OnLost;
+  /** Set from the first use on, so that a pool of the application is not touched before. */
+  #stopWatching: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
   /** @throws InvalidConfigError naming `field` */
   constructor(postgres: PostgresOption, options: DatabaseOptions = {}) {
     this.#owned = !isPool(postgres);
     this.#pool = isPool(postgres) ? postgres : openPool(postgres, options);
-    this.#pool.on?.('connect', surviveLoss);
+    const { logger } = options;
+    this.#onLost = (error) =>
+      logger?.warn({ sqlState: sqlStateOf(error) }, 'idle PostgreSQL connection lost');
     if (!options.anyEncoding) this.#encoding = new EncodingGuard(options.field ?? 'postgres');
   }
 
@@ -92,13 +98,14 @@ export class Database {
 
   async #lend<T>(use: (client: PgClient) => Promise<T>): Promise<T> {
     let client: PgClient;
+    this.#stopWatching ??= watchPool(this.#pool, this.#onLost);
     try {
       client = await this.#pool.connect();
     } catch (error) {
       throw asDatabaseError(error);
     }
     // The pool does not listen while it lends: a connection lost then would end the process. Its query rejects anyway. (For
-    // pools that tell nothing of their connections; for others, see `surviveLoss`.)
+    // connections that were made before the pool was watched, and pools that tell nothing of them.)
     client.on('error', ignore);
     let broken: Error | undefined;
     try {
@@ -149,29 +156,19 @@ export class Database {
 
   async #close(): Promise<void> {
     await Promise.allSettled(this.#lent);
-    this.#pool.off?.('connect', surviveLoss);
     if (this.#owned) await this.#pool.end();
+    else this.#stopWatching?.();
   }
 }
 
 const SERIALIZATION_FAILURE = '40001';
 
-const ignore = () => {};
-
-/**
- * A connection that is terminated at the moment when it is ready, before whoever asked for it can listen, would end the
- * process: it is listened to from the beginning.
- */
-function surviveLoss(client: PgClient): void {
-  client.on('error', ignore);
-}
-
 function openPool(
   postgres: string | PgPoolConfig,
-  { logger, max, connectTimeoutMs = 10_000, field = 'postgres' }: DatabaseOptions,
+  { max, connectTimeoutMs = 10_000, field = 'postgres' }: DatabaseOptions,
 ): pg.Pool {
   if (typeof postgres !== 'string') checkPoolOptions(postgres, field);
-  const pool = new pg.Pool({
+  return new pg.Pool({
     application_name: 'checkpoint-queue',
     // Otherwise a host that answers nothing holds a save or a shutdown for ever.
     connectionTimeoutMillis: connectTimeoutMs,
@@ -179,11 +176,6 @@ function openPool(
     ...(max !== undefined && { max }),
     ...(typeof postgres === 'string' ? parseDsn(postgres, field) : (postgres as pg.PoolConfig)),
   });
-  // Without a listener the loss of an idle connection would end the process.
-  pool.on('error', (error) =>
-    logger?.warn({ sqlState: sqlStateOf(error) }, 'idle PostgreSQL connection lost'),
-  );
-  return pool;
 }
 
 async function transact<T>(

@@ -34,7 +34,9 @@ export interface PgPool {
   connect(): Promise<PgClient>;
   end(): Promise<void>;
   on?(event: 'connect', listener: (client: PgClient) => void): unknown;
+  on?(event: 'error', listener: (error: Error) => void): unknown;
   off?(event: 'connect', listener: (client: PgClient) => void): unknown;
+  off?(event: 'error', listener: (error: Error) => void): unknown;
 }
 
 /** The options of `new pg.Pool()`, with their names and units there. */
