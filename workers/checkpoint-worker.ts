@@ -11,7 +11,7 @@ import type { Logger } from '../src/logger.js';
 import { retentionOfEnvironment } from '../src/retention/retention-options.js';
 import type { WriterStats } from '../src/writer/batch-committer.js';
 import { CheckpointWriter } from '../src/writer/checkpoint-writer.js';
-import { WRITER_OPTIONS } from '../src/writer/writer-options.js';
+import { type CheckpointWriterOptions, WRITER_OPTIONS } from '../src/writer/writer-options.js';
 import type { HttpGuest, WorkerHttp } from './http/server.js';
 import { loadTelemetry } from './telemetry.js';
 
@@ -19,6 +19,9 @@ import { loadTelemetry } from './telemetry.js';
 export type WorkerMessage = { type: 'ready' } | { type: 'stats'; stats: WriterStats };
 /** What such a parent may ask. */
 export type WorkerRequest = { type: 'stats' };
+
+/** The settings of the environment, and sinks in place of those that a worker has by default: checkpoints and LangGraph's. */
+export type WorkerConfig = ConnectedConfig & Pick<CheckpointWriterOptions, 'checkpoints' | 'sinks'>;
 
 const SIGNAL_EXIT_CODE = { SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -30,13 +33,13 @@ const SIGNAL_EXIT_CODE = { SIGINT: 130, SIGTERM: 143 } as const;
  * @throws InvalidConfigError for a dashboard that would be open to others; what nobody handled, after an attempt to close: the
  *   process cannot be trusted to go on
  */
-export async function runWorker(config: ConnectedConfig): Promise<void> {
+export async function runWorker(config: WorkerConfig): Promise<void> {
   checkDashboard(config);
   const logger = pino({ name: 'checkpoint-worker', level: config.logLevel });
   const telemetry = config.otel ? await loadTelemetry() : undefined;
   const writer = new CheckpointWriter({
     ...pickKnown(config, WRITER_OPTIONS),
-    sinks: [langGraphSink({ schema: config.graphSchema })],
+    sinks: config.sinks ?? [langGraphSink({ schema: config.graphSchema })],
     retention: retentionOfEnvironment(config),
     logger,
     telemetry,

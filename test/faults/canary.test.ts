@@ -27,9 +27,10 @@ const REFUSALS: ReadonlyArray<[sqlState: string, prepare: string]> = [
   ['23505', `CREATE UNIQUE INDEX ON checkpoints ((state->>'same')) WHERE state->>'kind' = '23505'`],
   ['22P02', `CREATE INDEX ON checkpoints (((state->>'secret')::int)) WHERE state->>'kind' = '22P02'`],
   ['22008', raising('22008')],
+  ['P0001', raising('P0001')],
 ];
 
-/** A trigger that raises an error with the state in its text. */
+/** A trigger for each row that raises an error with the state in its text. */
 function raising(sqlState: string): string {
   return `
     CREATE FUNCTION tell_${sqlState}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -39,6 +40,13 @@ function raising(sqlState: string): string {
       RETURN NEW; END $$;
     CREATE TRIGGER tell_${sqlState} BEFORE INSERT ON checkpoints FOR EACH ROW EXECUTE FUNCTION tell_${sqlState}()`;
 }
+
+/** Refuses every statement, with the states of its rows in the text. */
+const REFUSE_ALL = `
+  CREATE FUNCTION refuse_all() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    RAISE EXCEPTION 'refused %', (SELECT string_agg(state::text, ',') FROM added); END $$;
+  CREATE TRIGGER refuse_all AFTER INSERT ON checkpoints REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_all()`;
 
 function secretCheckpoint(kind = 'fine'): CheckpointInput & { executionId: string } {
   return newCheckpoint({
@@ -108,11 +116,11 @@ it('a secret in states, metadata, nodes and passwords is told nowhere, through p
   await expect.poll(async () => (await failedJobs(place)).size).toBe(1);
   told.push(await failedJobs(place), await deadLetters(place));
 
-  // An error that nobody knows, with the state in its text.
-  await run(raising('P0001'));
-  await store.save(secretCheckpoint('P0001'));
+  // An error that every statement meets, with the states in its text.
+  await run(REFUSE_ALL);
+  await store.save(secretCheckpoint());
   await worker.logged('somebody has to act');
-  await run('DROP TRIGGER tell_P0001 ON checkpoints');
+  await run('DROP TRIGGER refuse_all ON checkpoints');
   await worker.logged('committed after retries');
 
   // Outages.
