@@ -116,12 +116,22 @@ export class SequenceOutOfRangeError extends QueueUnavailableError {
 
 /** PostgreSQL refused or could not do what was asked. `sqlState` is its code, where it gave one. */
 export class DatabaseError extends CheckpointQueueError {
+  /** What refused a row, where PostgreSQL itself names it: never from an error that a trigger or function raised. */
+  readonly constraint: string | undefined;
+  readonly column: string | undefined;
+
   constructor(
     message: string,
     readonly sqlState: string | undefined,
-    options?: { cause?: unknown },
+    {
+      cause,
+      constraint,
+      column,
+    }: { cause?: unknown; constraint?: string | undefined; column?: string | undefined } = {},
   ) {
-    super('DATABASE', message, options);
+    super('DATABASE', message, cause === undefined ? undefined : { cause });
+    this.constraint = constraint;
+    this.column = column;
   }
 }
 

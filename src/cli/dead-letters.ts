@@ -82,10 +82,11 @@ export function deadLetterTable(letters: readonly DeadLetter[]): string {
   );
 }
 
-function refusalText({ sqlState }: DeadLetter): string {
+function refusalText({ sqlState, constraint, column }: DeadLetter): string {
   if (sqlState === null) return '';
   const condition = conditionOf(sqlState);
-  return condition === undefined ? sqlState : `${sqlState} ${condition}`;
+  const name = constraint ?? column;
+  return [sqlState, condition, name && `(${name})`].filter(Boolean).join(' ');
 }
 
 export function countText(count: number): string {

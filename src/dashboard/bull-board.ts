@@ -12,7 +12,18 @@ import { setSecurityHeaders } from './security-headers.js';
 /** What is shown of a job's data: what our own jobs have, none of which is of a state. A job of somebody else may hold anything. */
 const SHOWN_DATA = new Set([
   ...['sink', 'target', 'records', 'bytes', 'setAside'],
-  ...['id', 'executionId', 'sequence', 'replays', 'sqlState', 'reason', 'firstFailedAt', 'lastFailedAt'],
+  ...[
+    'id',
+    'executionId',
+    'sequence',
+    'replays',
+    'sqlState',
+    'reason',
+    'constraint',
+    'column',
+    'firstFailedAt',
+    'lastFailedAt',
+  ],
   ...['jobId', 'worker', 'limits'],
 ]);
 

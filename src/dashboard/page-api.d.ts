@@ -47,6 +47,8 @@ export interface DeadLetter {
   sequence: number;
   sqlState: string | null;
   reason: string;
+  constraint?: string;
+  column?: string;
   firstFailedAt: string;
   lastFailedAt: string;
   replays: number;

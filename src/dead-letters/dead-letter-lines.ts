@@ -97,6 +97,8 @@ export function letterOfLine(given: unknown, line: number): ImportableLetter {
     replays,
     sqlState: value.sqlState === null ? null : text('sqlState', /^[0-9A-Z]{5}$/),
     reason: text('reason', /^.{0,10000}$/s),
+    ...(value.constraint !== undefined && { constraint: text('constraint', IDENTIFIER) }),
+    ...(value.column !== undefined && { column: text('column', IDENTIFIER) }),
     firstFailedAt: time('firstFailedAt'),
     lastFailedAt: time('lastFailedAt'),
     jobId: text('jobId', NAME),
@@ -109,6 +111,8 @@ export function letterOfLine(given: unknown, line: number): ImportableLetter {
   return { job: { ...job, bytes: record.byteLength }, record };
 }
 
+/** A name that PostgreSQL may give to a constraint or column. */
+const IDENTIFIER = /^[^\p{C}\p{Zl}\p{Zp}]{1,63}$/u;
 /** Names of our own making: sinks, tables, jobs. */
 const NAME = /^[\w.$-]{1,200}$/;
 

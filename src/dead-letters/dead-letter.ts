@@ -17,6 +17,9 @@ export interface DeadLetter {
   readonly sqlState: string | null;
   /** Why it is refused; holds no value of the record. */
   readonly reason: string;
+  /** The constraint and the column that refuse it, where PostgreSQL itself names them. */
+  readonly constraint?: string;
+  readonly column?: string;
   readonly firstFailedAt: Date;
   readonly lastFailedAt: Date;
   /** How often it has been replayed before. */
@@ -46,6 +49,8 @@ export function deadLetterOf({ deadLetterId, job }: DeadLetterRecord, chunk?: Bu
     sequence: job.sequence,
     sqlState: job.sqlState,
     reason: job.reason,
+    ...(job.constraint !== undefined && { constraint: job.constraint }),
+    ...(job.column !== undefined && { column: job.column }),
     firstFailedAt: new Date(job.firstFailedAt),
     lastFailedAt: new Date(job.lastFailedAt),
     replays: job.replays,

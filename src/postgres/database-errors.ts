@@ -66,8 +66,10 @@ export function asDatabaseError(error: unknown): unknown {
       isServersOwn(original) && MESSAGES_WITHOUT_DATA.has(sqlState.slice(0, 2))
         ? original.message
         : conditionOf(sqlState);
-    const message = `PostgreSQL error ${sqlState}${told === undefined ? '' : `: ${told}`}`;
-    const wrapped = new DatabaseError(message, sqlState, { cause: origin(original) });
+    const named = namesIn(original);
+    const place = Object.entries(named).map(([kind, name]) => `${kind} ${name}`);
+    const message = `PostgreSQL error ${sqlState}${told === undefined ? '' : `: ${told}`}${place.length === 0 ? '' : ` (${place.join(', ')})`}`;
+    const wrapped = new DatabaseError(message, sqlState, { cause: origin(original), ...named });
     return REFUSED.has(original) ? refusedStatement(wrapped) : wrapped;
   }
   const { code } = original as NodeJS.ErrnoException;
@@ -77,12 +79,30 @@ export function asDatabaseError(error: unknown): unknown {
   return original;
 }
 
-/** A trigger or function may raise any code with any text. */
+/**
+ * A trigger or function may raise any code with any text, and its dynamic SQL may have a value where the server expects a name. Such an
+ * error comes with a context in the server's language; the server's own contexts are that of a COPY and of a row it waits for.
+ */
 function isServersOwn(error: Error): boolean {
   const { routine, where } = error as pg.DatabaseError;
-  // Dynamic SQL of a function may have a value where the server expects a name.
-  return routine !== RAISE_ROUTINE && !/\bfunction\b/.test(where ?? '');
+  return routine !== RAISE_ROUTINE && (!where || /^(COPY|while) .*$/.test(where));
 }
+
+/** What PostgreSQL itself names as the reason, all of it from its catalog: no value of a row, which RAISE could put there. */
+function namesIn(error: Error): { constraint?: string; column?: string; table?: string } {
+  if (!isServersOwn(error)) return {};
+  const { constraint, column = copyColumnOf(error), table } = error as pg.DatabaseError;
+  const given = { constraint, column, table };
+  return Object.fromEntries(Object.entries(given).filter(([, name]) => name && PRINTABLE.test(name)));
+}
+
+/** The staging column whose value a COPY refused. */
+function copyColumnOf(error: Error): string | undefined {
+  return /^COPY \S+, line \d+, column (\w+)/.exec((error as pg.DatabaseError).where ?? '')?.[1];
+}
+
+/** A quoted name may hold anything, such as what moves a terminal's cursor. */
+const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]+$/u;
 
 function origin(error: Error): Origin {
   const { routine, where } = error as pg.DatabaseError;

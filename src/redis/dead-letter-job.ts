@@ -13,6 +13,9 @@ export interface DeadLetterJob extends ChunkJob {
   sqlState: string | null;
   /** Why PostgreSQL refuses it; holds no value of the record. */
   reason: string;
+  /** The constraint and the column that refuse it, where PostgreSQL names them; missing in dead letters of former releases. */
+  constraint?: string;
+  column?: string;
   /** Milliseconds since 1970. */
   firstFailedAt: number;
   lastFailedAt: number;

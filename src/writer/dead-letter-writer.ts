@@ -19,7 +19,8 @@ export interface RecordOrigin {
 }
 
 /** Why a record is refused; the message holds no value of it. */
-export type RefusalReason = Pick<DatabaseError, 'message' | 'sqlState'>;
+export type RefusalReason = Pick<DatabaseError, 'message' | 'sqlState'> &
+  Partial<Pick<DatabaseError, 'constraint' | 'column'>>;
 
 /** A record that can never be written. */
 export interface RefusedRecord {
@@ -74,6 +75,8 @@ export class DeadLetterWriter {
       replays,
       sqlState: error.sqlState ?? null,
       reason: error.message,
+      ...(error.constraint !== undefined && { constraint: error.constraint }),
+      ...(error.column !== undefined && { column: error.column }),
       firstFailedAt: firstFailedAt ?? now,
       lastFailedAt: now,
       jobId,

@@ -20,9 +20,9 @@ export interface BatchOutcome {
 export class RecordRefusedError extends DatabaseError {
   constructor(
     readonly record: WriteRecord,
-    { message, sqlState, cause }: DatabaseError,
+    refusal: DatabaseError,
   ) {
-    super(message, sqlState, { cause });
+    super(refusal.message, refusal.sqlState, refusal);
   }
 }
 

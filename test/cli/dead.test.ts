@@ -72,13 +72,14 @@ describe('ckpt dead', { timeout: 90_000 }, () => {
     }
     expect(quiet.table.stdout).toMatch(
       new RegExp(
-        `^dead letter +checkpoint +execution.*\\n${first} +x:1 +run-1 +23514 check violation .*\\n${second} +y:1 `,
+        `^dead letter +checkpoint +execution.*\\n${first} +x:1 +run-1 +23514 check violation \\(no_poison\\) .*\\n${second} +y:1 `,
       ),
     );
     expect(json(quiet.list)).toMatchObject([{ deadLetterId: second, executionId: 'run-2', replays: 0 }]);
     expect(quiet.count.stdout).toBe('1\n');
     expect(quiet.show.stdout).toContain(
-      'refused with   23514\nreason         PostgreSQL error 23514: check violation\n',
+      'refused with   23514\nreason         PostgreSQL error 23514: check violation (constraint no_poison, table checkpoints)\n' +
+        'constraint     no_poison\n',
     );
     expect(quiet.stats.stdout).toMatch(/^dead letters +2 /m);
 

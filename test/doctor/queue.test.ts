@@ -191,7 +191,7 @@ describe('the probe of the doctor', () => {
     );
     expect((await diagnosis(place))['pipeline.probe']).toMatchObject({
       severity: 'error',
-      seen: 'PostgreSQL refuses it: PostgreSQL error 23514: check violation',
+      seen: 'PostgreSQL refuses it: PostgreSQL error 23514: check violation (constraint nothing, table checkpoints)',
     });
     expect((await diagnosis(place))['queue.dead-letters']).toMatchObject({ severity: 'ok' });
   });

@@ -36,6 +36,8 @@ function letterText({ payload, ...letter }: DeadLetter): string {
     `sequence       ${letter.sequence}`,
     `refused with   ${letter.sqlState ?? 'no SQLSTATE'}`,
     `reason         ${letter.reason}`,
+    ...(letter.constraint === undefined ? [] : [`constraint     ${letter.constraint}`]),
+    ...(letter.column === undefined ? [] : [`column         ${letter.column}`]),
     `first refused  ${letter.firstFailedAt.toISOString()}`,
     `last refused   ${letter.lastFailedAt.toISOString()}`,
     `replays        ${letter.replays}`,
