@@ -13,7 +13,11 @@ const ON_BOTH_TABLES = [
 
 /** They end what hangs. On a machine that others keep busy (load 40 on two cores), tests of a few seconds took half a minute. */
 const TIMEOUTS = { testTimeout: 120_000, hookTimeout: 180_000 };
-const SETUP = { pool: 'forks', setupFiles: './test/end-with-runner.ts', ...TIMEOUTS } as const;
+const SETUP = {
+  pool: 'forks' as const,
+  setupFiles: ['./test/end-with-runner.ts', './test/patience.ts'],
+  ...TIMEOUTS,
+};
 
 export default defineConfig({
   test: {

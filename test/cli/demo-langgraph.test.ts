@@ -34,7 +34,7 @@ test('graphs of the demo are resumed through another checkpointer, and all of ev
     stale: 0,
   });
   expect(code).toBe(0);
-}, 60_000);
+}, 120_000);
 
 test('Ctrl-C ends graphs under way with exit code 130', async () => {
   const demo = startCli(['demo', '--langgraph', '--agents', '8', '--saves', '100000', '--workers', '1']);
@@ -51,7 +51,7 @@ test('Ctrl-C ends graphs under way with exit code 130', async () => {
   });
   expect(await once(demo, 'close')).toEqual([130, null]);
   expect(summary).toMatch(/^interrupted: \d+ of \d+ saves acknowledged/);
-}, 60_000);
+}, 120_000);
 
 test('graphs replay no recorded runs', async () => {
   const { code, stderr } = await runCli(['demo', '--langgraph', '--trace', '.', '--json']);

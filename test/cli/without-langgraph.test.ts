@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { resultOf, startProgram } from '../child-process.js';
 
 /** Many processes start here, on a machine that has other work. */
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 120_000;
 
 /** The sources beside all packages but LangGraph, as where nobody has installed it. */
 let folder: string;

@@ -29,4 +29,4 @@ test('the LangGraph example asks in one process and goes on in another, and ends
   expect(new Set(pids.slice(0, 3)).size).toBe(1);
   expect(new Set(pids.slice(3)).size).toBe(1);
   expect(pids[3]).not.toBe(pids[0]);
-}, 90_000);
+}, 120_000);

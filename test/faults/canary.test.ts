@@ -19,7 +19,7 @@ const redis = ownRedis({
   args: ['--rdbcompression', 'no', '--user', USER, 'on', `>${CANARY}`, '~*', '&*', '+@all'],
 });
 
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 120_000;
 
 /** Each is refused with a text or a detail of PostgreSQL that holds the secret. */
 const REFUSALS: ReadonlyArray<[sqlState: string, prepare: string]> = [

@@ -8,7 +8,7 @@ import { chunkOf, deadLetters, forgeJob } from '../writer/forged-jobs.js';
 import { Load } from './load.js';
 import { FaultOracle, NOTHING_WRONG } from './oracle.js';
 
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 120_000;
 const DAMAGED = 300;
 
 /** A chunk as a producer makes it, with one to three faults of memory or of a disk. */

@@ -5,7 +5,7 @@ import { Load } from './load.js';
 import { FaultOracle, NOTHING_WRONG } from './oracle.js';
 import { TcpProxy } from './tcp-proxy.js';
 
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 120_000;
 
 /** How many records all jobs that wait hold together. */
 async function waitingRecords({ client, keys }: Place): Promise<number> {

@@ -70,7 +70,7 @@ describe.each(DONE_BY_AN_OPERATOR)('after %s of the queue by an operator', (_, a
 });
 
 it('what is removed while a writer works is committed all the same, in any number', {
-  timeout: 90_000,
+  timeout: 120_000,
 }, async () => {
   const place = await testPlace();
   const store = testStore(place, { maxChunkRecords: 1, enqueueTimeoutMs: 60_000 });
@@ -94,7 +94,7 @@ it('what is removed while a writer works is committed all the same, in any numbe
   await expect.poll(() => pendingKeys(place), { timeout: 20_000 }).toBe(0);
 });
 
-it('thousands of jobs that are gone come back, past those that are there', { timeout: 60_000 }, async () => {
+it('thousands of jobs that are gone come back, past those that are there', { timeout: 120_000 }, async () => {
   const place = await testPlace();
   const store = testStore(place, { maxChunkRecords: 1, enqueueTimeoutMs: 60_000 });
   await store.initSchema();

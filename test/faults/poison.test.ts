@@ -9,7 +9,7 @@ import { chunkOf, deadLetters, failedJobs, forgeJob } from '../writer/forged-job
 
 const RECORDS = 1000;
 const POISONED = [0, RECORDS / 2, RECORDS - 1];
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 120_000;
 
 interface Poison {
   sqlState: string;

@@ -5,7 +5,7 @@ import { deadLetters } from '../writer/forged-jobs.js';
 import { Load } from './load.js';
 import { FaultOracle, NOTHING_WRONG, type WholeCheckpoint } from './oracle.js';
 
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 120_000;
 const SAVES = 800;
 
 /** Every row, with what tells that it was written again: its place in the table and the transaction that wrote it. */

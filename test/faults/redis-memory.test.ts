@@ -9,7 +9,7 @@ import { startWorkerProcess } from './worker-process.js';
 
 const redis = ownRedis();
 
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 120_000;
 const LINES_A_SECOND = 10;
 
 /** The most lines that it wrote in any second. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { patient } from '../patience.js';
 import { type Place, testPlace, testStore } from '../store/place.js';
 import { Load } from './load.js';
 import { FaultOracle, NOTHING_WRONG } from './oracle.js';
@@ -47,7 +48,7 @@ describe('SIGTERM under load', () => {
     const worker = await startWorkerProcess(place, SHUTDOWN);
     const load = Load.start(store, oracle);
     await load.more(300);
-    expect(await terminate(worker)).toBeLessThan(DEADLINE_MS);
+    expect(await terminate(worker)).toBeLessThan(patient(DEADLINE_MS));
     expect(await activeJobs(place)).toBe(0);
     await load.stop();
     await startWorkerProcess(place);
@@ -61,7 +62,7 @@ describe('SIGTERM under load', () => {
     const { place, store, oracle, load, worker, postgres } = await openBehindProxy();
     await postgres.refuse();
     await load.more(300);
-    expect(await terminate(worker)).toBeLessThan(DEADLINE_MS + GRACE_MS);
+    expect(await terminate(worker)).toBeLessThan(patient(DEADLINE_MS + GRACE_MS));
     await load.stop();
     // Given back and not left to its locks: the next worker need not wait until they expire.
     expect(await activeJobs(place)).toBe(0);
@@ -76,7 +77,7 @@ describe('SIGTERM under load', () => {
     const { place, store, oracle, load, worker, postgres } = await openBehindProxy(COME_BACK);
     postgres.stall();
     await load.more(300);
-    expect(await terminate(worker)).toBeLessThan(DEADLINE_MS + GRACE_MS);
+    expect(await terminate(worker)).toBeLessThan(patient(DEADLINE_MS + GRACE_MS));
     await load.stop();
     const next = await startWorkerProcess(place, COME_BACK);
     await next.outlives(store.flush());

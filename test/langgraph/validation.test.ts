@@ -13,7 +13,7 @@ beforeAll(async () => {
   place = await openPlace();
   worker = WorkerProcess.spawn(place, { env: graphWorkerEnv(place) });
   await worker.ready;
-}, 60_000);
+}, 120_000);
 
 afterAll(async () => {
   await worker?.remove();

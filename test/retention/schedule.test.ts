@@ -175,7 +175,7 @@ it('gives up dead letters by their own age, and first, for they hold back checkp
   expect(await storedIds(place)).toEqual(['a:5', 'b:1', 'b:2']);
 });
 
-it('stops between two batches when its replica closes', { timeout: 60_000 }, async () => {
+it('stops between two batches when its replica closes', { timeout: 120_000 }, async () => {
   await plain.saveBatch(daily('long', 6000));
   await saveLongAgo(place);
   const rival = await place.pool.connect();
