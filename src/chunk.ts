@@ -115,6 +115,10 @@ export function replayJobIdOf(sequence: number, replays: number): string {
   return `r-${sequence}-${replays}`;
 }
 
+export function isReplay(jobId: string): boolean {
+  return jobId.startsWith('r-');
+}
+
 /**
  * A record that was refused after so many replays. Each replay has an id of its own, so that a replay that is refused again
  * leaves a dead letter which is not the one that is being removed.

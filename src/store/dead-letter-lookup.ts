@@ -1,4 +1,3 @@
-import { parseDeadLetterId } from '../chunk.js';
 import { DeadLetteredError } from '../errors.js';
 import type { RedisConnection } from '../redis/connection.js';
 import {
@@ -8,9 +7,9 @@ import {
   readDeadLetters,
   type SequenceRange,
 } from '../redis/dead-letter-queue.js';
-import { withDeadline } from '../redis/deadline.js';
 import { deadLetterKeys, destinationOf, isSameDestination, type QueueKeys } from '../redis/queue-keys.js';
-import { retryUntil } from '../redis/retry.js';
+import { askWithin } from '../redis/retry.js';
+import { PLACE_BYTES, placeOfRow, type RowPlace } from '../writer/checkpoint-row.js';
 import { type RecordReader, rebuiltLetter } from '../writer/rebuilt-letter.js';
 
 const TIMEOUT_MS = 5000;
@@ -29,13 +28,23 @@ export class DeadLetterLookup {
     return this.#read(() => deadLetterIdsBySequence(this.connection.client, this.keys, ranges));
   }
 
-  /** Those of an execution with a sequence above the given one. */
-  ofExecution(executionId: string, above = 0): Promise<DeadLetterRecord[]> {
-    return this.#read(async () => {
-      const { client } = this.connection;
-      const ids = await deadLetterIdsOfExecution(client, this.keys, executionId, this.#destination);
-      return ids.filter((id) => (parseDeadLetterId(id)?.sequence ?? 0) > above);
-    });
+  ofExecution(executionId: string): Promise<DeadLetterRecord[]> {
+    const { client } = this.connection;
+    return this.#read(() => deadLetterIdsOfExecution(client, this.keys, executionId, this.#destination));
+  }
+
+  /** Of checkpoints: where each stands among the saves of its id and its execution. In the order given. */
+  async places(letters: readonly DeadLetterRecord[]): Promise<RowPlace[]> {
+    const { payloadPrefix } = deadLetterKeys(this.keys);
+    const read = async () => {
+      const pipeline = this.connection.client.pipeline();
+      for (const { deadLetterId } of letters) {
+        pipeline.getrangeBuffer(payloadPrefix + deadLetterId, -PLACE_BYTES, -1);
+      }
+      return (await pipeline.exec()) ?? [];
+    };
+    const replies = await askWithin(TIMEOUT_MS, read, DOING);
+    return letters.map((_, index) => placeIn(replies[index]?.[1]));
   }
 
   get #destination() {
@@ -43,18 +52,13 @@ export class DeadLetterLookup {
   }
 
   async #read(findIds: () => Promise<string[]>): Promise<DeadLetterRecord[]> {
-    const deadline = performance.now() + TIMEOUT_MS;
     const read = async () => {
       const ids = await findIds();
       const letters = await readDeadLetters(this.connection.client, this.keys, ids);
       const known = new Set(letters.map(({ deadLetterId }) => deadLetterId));
       return [...letters, ...(await this.#withoutJob(ids.filter((id) => !known.has(id))))];
     };
-    const letters = await retryUntil(
-      () => deadline,
-      () => withDeadline(deadline, read(), DOING),
-      DOING,
-    );
+    const letters = await askWithin(TIMEOUT_MS, read, DOING);
     return letters.filter(({ job }) => isSameDestination(job, this.#destination));
   }
 
@@ -77,6 +81,16 @@ export class DeadLetterLookup {
       return undefined; // it is of another sink
     }
   }
+}
+
+/** Of one whose payload is lost, nothing says that it is old. */
+const UNKNOWN_PLACE: RowPlace = { timestamp: Number.POSITIVE_INFINITY, version: Number.POSITIVE_INFINITY };
+
+function placeIn(end: unknown): RowPlace {
+  if (!Buffer.isBuffer(end) || end.length < PLACE_BYTES) return UNKNOWN_PLACE;
+  const { timestamp, version } = placeOfRow(end);
+  // Out of the range of dates, as one that nobody but a forger writes.
+  return { version, timestamp: Number.isNaN(timestamp) ? UNKNOWN_PLACE.timestamp : timestamp };
 }
 
 export function deadLettered({ deadLetterId, job }: DeadLetterRecord): DeadLetteredError {

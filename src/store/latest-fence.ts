@@ -1,17 +1,10 @@
+import { isReplay } from '../chunk.js';
 import type { DeadLetterRecord } from '../redis/dead-letter-queue.js';
 import type { ReadOptions } from './checkpoint-store.js';
-import type { StoredCheckpoint } from './checkpoint-table.js';
 import type { CommitWatcher } from './commit-watcher.js';
-import { type DeadLetterLookup, deadLettered } from './dead-letter-lookup.js';
+import type { DeadLetterLookup } from './dead-letter-lookup.js';
 
 export const DEFAULT_READ_TIMEOUT_MS = 10_000;
-
-/** Reads what `read` finds, and `id` says of which checkpoint alone, if not of all of the execution. */
-export interface FencedRead {
-  readonly executionId: string;
-  readonly id?: string;
-  readonly read: () => Promise<StoredCheckpoint | undefined>;
-}
 
 export interface LatestFenceOptions {
   watcher: CommitWatcher;
@@ -22,10 +15,7 @@ export interface LatestFenceOptions {
   refusal: (jobId: string) => Promise<Error>;
 }
 
-/**
- * Reads of the latest: they wait until every save of the execution that was acknowledged before is committed, and throw where
- * the newest of them cannot be, for what is stored is then an older state.
- */
+/** What a read of the latest passes first: it waits until every save of the execution that was acknowledged before is committed. */
 export class LatestFence {
   constructor(private readonly options: LatestFenceOptions) {}
 
@@ -49,24 +39,17 @@ export class LatestFence {
     return true;
   }
 
-  /** @throws DeadLetteredError where a newer save than what was read is among the dead letters; as `pass` */
-  async read(
-    { executionId, id, read }: FencedRead,
-    options: ReadOptions,
-  ): Promise<StoredCheckpoint | undefined> {
-    const maybeRefused = await this.pass(executionId, options);
-    const found = await read();
-    if (!maybeRefused) return found;
-    const [newest] = (await this.unresolved(executionId, found?.sequence))
-      .filter(({ job }) => id === undefined || job.id === id)
-      .sort((a, b) => b.job.sequence - a.job.sequence);
-    if (newest) throw deadLettered(newest);
-    return found;
+  /** Whether a replay has put records of the execution into the queue that are not committed. @throws QueueUnavailableError */
+  async replaysPending(executionId: string): Promise<boolean> {
+    const { watcher } = this.options;
+    const { jobIds } = await watcher.pending(executionId, DEFAULT_READ_TIMEOUT_MS);
+    const replays = jobIds.filter(isReplay);
+    return replays.length > 0 && (await watcher.ended(replays)).size < replays.length;
   }
 
   /** The dead letters of an execution that no delete has made void. */
-  async unresolved(executionId: string, above?: number): Promise<DeadLetterRecord[]> {
-    const letters = await this.options.deadLetters.ofExecution(executionId, above);
+  async unresolved(executionId: string): Promise<DeadLetterRecord[]> {
+    const letters = await this.options.deadLetters.ofExecution(executionId);
     if (letters.length === 0) return [];
     const deleted = await this.options.deleted(letters);
     return letters.filter((_, index) => !deleted[index]);

@@ -4,7 +4,7 @@ import {
   type SerializedCheckpoint,
   validName,
 } from '../checkpoint.js';
-import { CheckpointNotFoundError, InvalidCheckpointError, QueueUnavailableError } from '../errors.js';
+import { CheckpointNotFoundError, QueueUnavailableError } from '../errors.js';
 import { checkOptions } from '../known-keys.js';
 import type { Scope } from '../postgres/checkpoint-table.js';
 import { Database } from '../postgres/database.js';
@@ -37,6 +37,7 @@ import {
 import { CheckpointTable } from './checkpoint-table.js';
 import { DirectWrites } from './direct-writes.js';
 import { heldRow, heldRows } from './held-rows.js';
+import { LatestReader } from './latest-reader.js';
 import { OutcomeReader } from './outcome-reader.js';
 import { QUEUED_STORE_OPTIONS, type QueuedCheckpointStoreOptions, queuedSettings } from './queued-options.js';
 import { WriteQueue } from './write-queue.js';
@@ -59,6 +60,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
   readonly #queue: WriteQueue;
   readonly #table: CheckpointTable;
   readonly #directWrites: DirectWrites;
+  readonly #latest: LatestReader;
   readonly #outcomes: OutcomeReader;
   readonly #pruning: Pruning;
   /** Saves under way that may go past the queue, where the producer's order does not reach. */
@@ -94,6 +96,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
       deleted: (letters) => this.#table.deleted(letters.map(({ job }) => job)),
       writer: writer ? { ...(writer === true ? {} : writer), ...pipeline } : undefined,
     });
+    this.#latest = new LatestReader(this.#queue.fence, this.#queue.deadLetters, this.#table);
     this.#outcomes = new OutcomeReader(this.#table, this.#queue.deadLetters);
     const pending = pendingFloors(this.#queue.connection.client, keys, destinationOf(sink));
     this.#pruning = new Pruning(this.#database, names, pending);
@@ -154,12 +157,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
   async load(id: string, options: ReadOptions = {}): Promise<Checkpoint> {
     this.#queue.assertOpen();
     checkReadOptions(options, 'load');
-    const { consistency, executionId } = options;
-    if (consistency === 'latest' && executionId === undefined) {
-      throw new InvalidCheckpointError('executionId', "is needed to load with consistency 'latest'");
-    }
-    const read = () => this.#table.find(id, options);
-    const stored = await this.#queue.fence.read({ executionId: executionId ?? '', id, read }, options);
+    const stored = await this.#latest.load(id, options);
     if (!stored) throw new CheckpointNotFoundError(id);
     return stored.checkpoint;
   }
@@ -167,16 +165,14 @@ export class QueuedCheckpointStore implements CheckpointStore {
   async latest(executionId: string, options: ReadOptions = {}): Promise<Checkpoint | undefined> {
     this.#queue.assertOpen();
     checkReadOptions(options, 'latest');
-    const read = () => this.#table.latest(executionId, options);
-    return (await this.#queue.fence.read({ executionId, read }, options))?.checkpoint;
+    return (await this.#latest.latest(executionId, options))?.checkpoint;
   }
 
-  /** What PostgreSQL refused is not in the list, and no error: see `DeadLetters`. */
+  /** What PostgreSQL refused is not in the list: see `DeadLetters`. @throws DeadLetteredError where an older state of it would be */
   async list(executionId: string, options: ListOptions = {}): Promise<Checkpoint[]> {
     this.#queue.assertOpen();
     checkListOptions(executionId, options);
-    await this.#queue.fence.pass(executionId, options);
-    return this.#table.list(executionId, options);
+    return this.#latest.list(executionId, options);
   }
 
   /**

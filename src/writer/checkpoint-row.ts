@@ -139,6 +139,26 @@ export function readRow(body: Buffer): SerializedCheckpoint | undefined {
   }
 }
 
+/** What decides which of two saves is newer, and which of two checkpoints comes last, beside their sequences. */
+export interface RowPlace {
+  /** Milliseconds since 1970. */
+  readonly timestamp: number;
+  readonly version: number;
+}
+
+/** So many bytes at the end of a body say its place: the last two fields, each with its length. */
+export const PLACE_BYTES = FIELD_LENGTH_BYTES + TIMESTAMP_BYTES + FIELD_LENGTH_BYTES + VERSION_BYTES;
+
+/** @param end the last `PLACE_BYTES` of a body that `identifyRow` has read, or would */
+export function placeOfRow(end: Buffer): RowPlace {
+  return {
+    timestamp: readTimestamp(
+      end.subarray(FIELD_LENGTH_BYTES, FIELD_LENGTH_BYTES + TIMESTAMP_BYTES),
+    ).getTime(),
+    version: end.readInt32BE(PLACE_BYTES - VERSION_BYTES),
+  };
+}
+
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function hasForm(field: number, length: number, firstByte: number | undefined): boolean {
