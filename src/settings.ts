@@ -63,13 +63,13 @@ export const SETTINGS = {
     'CKPT_SCHEMA',
     valid((schema) => tableNames({ schema })),
     'public',
-    'schema of the tables',
+    'schema of the tables; any name that PostgreSQL takes in quotes, of up to 63 bytes',
   ),
   table: setting(
     'CKPT_TABLE',
     valid((table) => tableNames({ table })),
     'checkpoints',
-    'name of the checkpoint table',
+    'name of the checkpoint table, of up to 52 bytes: those beside it have longer ones',
   ),
   partitionBy: setting(
     'CKPT_PARTITION_BY',

@@ -2,6 +2,7 @@ import { type CheckpointInput, serializeCheckpoint, validName } from '../checkpo
 import { deadLetterIdOf, type EncodableRecord } from '../chunk.js';
 import { InvalidCheckpointError, InvalidChunkError, InvalidDeadLetterError } from '../errors.js';
 import type { JsonObject, JsonValue } from '../json.js';
+import { isLabel } from '../postgres/identifiers.js';
 import type { DeadLetterJob } from '../redis/dead-letter-job.js';
 import { CheckpointRow, identifyRow, namesOfRow } from '../writer/checkpoint-row.js';
 import { CHECKPOINT_SINK } from '../writer/checkpoint-sink.js';
@@ -61,7 +62,7 @@ export function letterOfLine(given: unknown, line: number): ImportableLetter {
     throw new InvalidDeadLetterError(line, field, problem);
   };
   const value = objectOf(given) ?? refuse('line', 'must be a JSON object');
-  const text = (field: string, pattern: RegExp): string => {
+  const text = (field: string, pattern: Pick<RegExp, 'test'>): string => {
     const found = value[field];
     if (typeof found === 'string' && pattern.test(found)) return found;
     return refuse(field, found === undefined ? 'is missing' : 'has not its form');
@@ -104,7 +105,7 @@ export function letterOfLine(given: unknown, line: number): ImportableLetter {
     jobId: text('jobId', NAME),
     worker: text('worker', /^.{0,1000}$/s),
     sink,
-    target: text('target', NAME),
+    target: text('target', TABLE),
     records: 1,
   };
   const record = bodyOfLine(value, job, refuse);
@@ -115,6 +116,7 @@ export function letterOfLine(given: unknown, line: number): ImportableLetter {
 const IDENTIFIER = /^[^\p{C}\p{Zl}\p{Zp}]{1,63}$/u;
 /** Names of our own making: sinks, tables, jobs. */
 const NAME = /^[\w.$-]{1,200}$/;
+const TABLE = { test: (target: string) => NAME.test(target) || isLabel(target) };
 
 function objectOf(given: unknown): Record<string, unknown> | undefined {
   let value = given;

@@ -1,3 +1,4 @@
+import { quoted } from '../postgres/identifiers.js';
 import { expectedIndexes, indexesOf, serves } from '../postgres/indexes.js';
 import { tableKind } from '../postgres/table-statements.js';
 import { type Check, error, mebibytes, ok, type Verdict, warning } from './finding.js';
@@ -50,7 +51,7 @@ async function indexes({ database, names }: PostgresSubject): Promise<Verdict> {
       missing.push(index.name);
       const broken = found.find(({ name, valid }) => name === index.name && !valid);
       const drop = index.create.includes('CONCURRENTLY') ? 'DROP INDEX CONCURRENTLY' : 'DROP INDEX';
-      if (broken) creating.push(`${drop} ${names.quotedSchema}."${index.name}"`);
+      if (broken) creating.push(`${drop} ${names.quotedSchema}.${quoted(index.name)}`);
       creating.push(index.create);
     }
   }

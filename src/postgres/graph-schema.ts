@@ -1,6 +1,7 @@
 import { SchemaMismatchError } from '../errors.js';
 import type { Database, PgClient } from './database.js';
 import type { GraphTableNames } from './graph-tables.js';
+import { labelOfQuoted } from './identifiers.js';
 import { columnsOf, familyVersion, migrateFamily, type TableFamily } from './migrations.js';
 import { tombstoneSettling, tombstoneTable } from './tombstones.js';
 
@@ -113,7 +114,7 @@ async function checkColumns(client: PgClient, names: GraphTableNames): Promise<v
     const missing = found.length > 0 && EXPECTED[table].find((column) => !found.includes(column));
     if (missing) {
       throw new SchemaMismatchError(
-        names[table].replaceAll('"', ''),
+        labelOfQuoted(names[table]),
         `is not ${OWNERS[table] ?? "a table of LangGraph's PostgresSaver"}: column ${missing} is missing`,
       );
     }

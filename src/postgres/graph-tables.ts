@@ -1,4 +1,4 @@
-import { quotedIdentifier } from './identifiers.js';
+import { checkSchema, labelOf, quoted } from './identifiers.js';
 import { SAFEGUARDS } from './safeguards.js';
 import { stagingTable } from './staging.js';
 import { CLOCK, type TombstoneSql, tombstoneSql, UNSEEN } from './tombstones.js';
@@ -23,9 +23,10 @@ export const DEFAULT_GRAPH_SCHEMA = 'langgraph';
 
 /** @throws InvalidConfigError naming the option */
 export function graphTableNames(schema = DEFAULT_GRAPH_SCHEMA, option = 'schema'): GraphTableNames {
-  const quotedSchema = quotedIdentifier(option, schema);
+  checkSchema(option, schema);
+  const quotedSchema = quoted(schema);
   return Object.freeze({
-    label: `${schema}.checkpoints`,
+    label: labelOf(schema, 'checkpoints'),
     quotedSchema,
     checkpoints: `${quotedSchema}.checkpoints`,
     blobs: `${quotedSchema}.checkpoint_blobs`,

@@ -1,5 +1,5 @@
 import type { Database, TextRow } from './database.js';
-import type { TableNames } from './identifiers.js';
+import { quoted, type TableNames } from './identifiers.js';
 import type { TableKind } from './table-statements.js';
 
 /** An index that the schema changes make, and without which something becomes slow or wrong. */
@@ -48,7 +48,7 @@ export function expectedIndexes(
       columns,
       unique: false,
       partial: where !== undefined,
-      create: `${create} "${name}" ON ${on} (${columns.join(', ')})${where ? ` WHERE ${where}` : ''}`,
+      create: `${create} ${quoted(name)} ON ${on} (${columns.join(', ')})${where ? ` WHERE ${where}` : ''}`,
     };
   };
   return new Map([

@@ -1,4 +1,4 @@
-import type { TableNames } from './identifiers.js';
+import { dollarQuoted, quoted, type TableNames } from './identifiers.js';
 import { ID_COLUMNS } from './partitioned-table.js';
 
 /** What a table says of itself, as its comment, whose partitions are made here. */
@@ -32,8 +32,8 @@ export function partitionedTables(names: TableNames): string {
     ALTER TABLE ${checkpoints} ADD COLUMN IF NOT EXISTS write_seq BIGINT NOT NULL DEFAULT 0;
     ${partitionBy ? `COMMENT ON TABLE ${checkpoints} IS '${PARTITIONED_BY}${partitionBy}';` : ''}
     CREATE TABLE IF NOT EXISTS ${names.fallback} PARTITION OF ${checkpoints} DEFAULT;
-    CREATE INDEX IF NOT EXISTS "idx_${table}_execution_id" ON ${checkpoints} (execution_id, timestamp, version);
-    CREATE INDEX IF NOT EXISTS "idx_${table}_timestamp" ON ${checkpoints} (timestamp);
+    CREATE INDEX IF NOT EXISTS ${quoted(`idx_${table}_execution_id`)} ON ${checkpoints} (execution_id, timestamp, version);
+    CREATE INDEX IF NOT EXISTS ${quoted(`idx_${table}_timestamp`)} ON ${checkpoints} (timestamp);
 
     CREATE TABLE IF NOT EXISTS ${ids} (
       id TEXT PRIMARY KEY,
@@ -42,18 +42,18 @@ export function partitionedTables(names: TableNames): string {
       version INTEGER NOT NULL,
       write_seq BIGINT NOT NULL
     );
-    CREATE INDEX IF NOT EXISTS "idx_${table}_ids" ON ${ids} (execution_id);
+    CREATE INDEX IF NOT EXISTS ${quoted(`idx_${table}_ids`)} ON ${ids} (execution_id);
     TRUNCATE ${ids};
     INSERT INTO ${ids} (${columns}) SELECT ${columns} FROM ${checkpoints};
 
     -- Planned once for all rows: planning costs twice as much as deleting.
     CREATE OR REPLACE FUNCTION ${moved}() RETURNS trigger LANGUAGE plpgsql
-      SET plan_cache_mode = force_generic_plan AS $$
+      SET plan_cache_mode = force_generic_plan AS ${dollarQuoted(`
     BEGIN
       DELETE FROM ${checkpoints} WHERE id = OLD.id AND timestamp = OLD.timestamp;
       RETURN NULL;
-    END $$;
-    CREATE OR REPLACE FUNCTION ${noted}() RETURNS trigger LANGUAGE plpgsql AS $$
+    END `)};
+    CREATE OR REPLACE FUNCTION ${noted}() RETURNS trigger LANGUAGE plpgsql AS ${dollarQuoted(`
     BEGIN
       IF TG_OP = 'INSERT' THEN
         INSERT INTO ${ids} (${columns}) VALUES (${ofNew});
@@ -64,7 +64,7 @@ export function partitionedTables(names: TableNames): string {
          WHERE id = OLD.id AND timestamp = OLD.timestamp;
       END IF;
       RETURN NULL;
-    END $$;
+    END `)};
     ${partitionTriggers(names)
       .map(({ create }) => create)
       .join('\n    ')}`;
@@ -107,5 +107,6 @@ export function partitionTriggers(names: TableNames): PartitionTrigger[] {
 }
 
 function triggerFunctions({ quotedSchema, table }: TableNames): { moved: string; noted: string } {
-  return { moved: `${quotedSchema}."${table}_moved"`, noted: `${quotedSchema}."${table}_noted"` };
+  const [moved, noted] = ['_moved', '_noted'].map((end) => `${quotedSchema}.${quoted(table + end)}`);
+  return { moved: moved as string, noted: noted as string };
 }

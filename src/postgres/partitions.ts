@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { DatabaseError } from '../errors.js';
 import { type Database, type PgClient, queryRows } from './database.js';
-import { PERIODS, type Period, type TableNames } from './identifiers.js';
+import { literal, PERIODS, type Period, quoted, type TableNames } from './identifiers.js';
 import { ADVISORY_LOCK_CLASS } from './migrations.js';
 import { overlap, type Partition, partitionsWanted } from './partition-periods.js';
 import { PARTITIONED_BY } from './partitioned-schema.js';
@@ -50,7 +50,7 @@ export async function makePartitions(
         `SELECT count(*) AS count FROM (SELECT FROM ${fallback} WHERE ${range} LIMIT ${MAX_MOVED_ROWS + 1}) t`,
       );
       if (Number(row?.count) > MAX_MOVED_ROWS) continue;
-      const partition = `${quotedSchema}."${name}"`;
+      const partition = `${quotedSchema}.${quoted(name)}`;
       await client.query(`
         CREATE TABLE ${partition} (LIKE ${checkpoints} INCLUDING ALL EXCLUDING IDENTITY);
         WITH moved AS (DELETE FROM ${fallback} WHERE ${range} RETURNING *)
@@ -100,12 +100,12 @@ export async function dropPartitions(
   const partitions: string[] = [];
   for (const { name, to } of found) {
     if (to.getTime() > limit) continue;
-    const partition = `${names.quotedSchema}."${name}"`;
+    const partition = `${names.quotedSchema}.${quoted(name)}`;
     const detached = await lockingTable(database, names, async (client) => {
       if (!(await partitionsOf(client, names)).some((one) => one.name === name)) return false;
       await client.query(`
         ALTER TABLE ${names.checkpoints} DETACH PARTITION ${partition};
-        COMMENT ON TABLE ${partition} IS '${detachedFrom(names)}'`);
+        COMMENT ON TABLE ${partition} IS ${literal(detachedFrom(names))}`);
       return true;
     });
     if (detached) partitions.push(name);

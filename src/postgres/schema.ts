@@ -1,7 +1,7 @@
 import { SchemaMismatchError } from '../errors.js';
 import type { Database, PgClient } from './database.js';
 import { queryRows } from './database.js';
-import type { TableNames } from './identifiers.js';
+import { labelOfQuoted, quoted, type TableNames } from './identifiers.js';
 import {
   columnsOf,
   exists,
@@ -28,6 +28,9 @@ const CHANGES: ReadonlyArray<(names: TableNames, kind: TableKind) => string> = [
 ];
 
 function plainTable(names: TableNames): string {
+  const [byExecution, byTime] = ['execution_id', 'timestamp'].map((end) =>
+    quoted(`idx_${names.table}_${end}`),
+  );
   return `
     CREATE TABLE IF NOT EXISTS ${names.checkpoints} (
       id TEXT PRIMARY KEY,
@@ -40,9 +43,9 @@ function plainTable(names: TableNames): string {
     );
     ALTER TABLE ${names.checkpoints} ADD COLUMN IF NOT EXISTS write_seq BIGINT NOT NULL DEFAULT 0;
     -- LangGraphGo's index of this name covers execution_id alone.
-    DROP INDEX IF EXISTS ${names.quotedSchema}."idx_${names.table}_execution_id";
-    CREATE INDEX "idx_${names.table}_execution_id" ON ${names.checkpoints} (execution_id, timestamp, version);
-    CREATE INDEX IF NOT EXISTS "idx_${names.table}_timestamp" ON ${names.checkpoints} (timestamp);`;
+    DROP INDEX IF EXISTS ${names.quotedSchema}.${byExecution};
+    CREATE INDEX ${byExecution} ON ${names.checkpoints} (execution_id, timestamp, version);
+    CREATE INDEX IF NOT EXISTS ${byTime} ON ${names.checkpoints} (timestamp);`;
 }
 
 /** The schema version that this release writes. */
@@ -145,7 +148,7 @@ async function checkCompanion(
   const problem = columns.length > 0 && mismatch(columns, expected);
   if (problem) {
     throw new SchemaMismatchError(
-      table.replaceAll('"', ''),
+      labelOfQuoted(table),
       `is not what belongs to the checkpoint table ${label}: ${problem}`,
     );
   }

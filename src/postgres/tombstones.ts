@@ -1,3 +1,5 @@
+import { quoted } from './identifiers.js';
+
 /**
  * SQL on the tombstones of a family of tables, which is alike for all of them: a tombstone has a scope and a key, and says that
  * nothing of it with a sequence up to its fence may be written any more.
@@ -170,7 +172,7 @@ export function tombstoneClock(tombstones: string, indexPrefix: string): string 
   return `
     ALTER TABLE ${tombstones} ADD COLUMN IF NOT EXISTS up_to_clock BIGINT;
     ALTER TABLE ${tombstones} ADD COLUMN IF NOT EXISTS rows_up_to BIGINT;
-    CREATE INDEX IF NOT EXISTS "${indexPrefix}_clk" ON ${tombstones} (up_to_clock) WHERE up_to_clock IS NOT NULL;`;
+    CREATE INDEX IF NOT EXISTS ${quoted(`${indexPrefix}_clk`)} ON ${tombstones} (up_to_clock) WHERE up_to_clock IS NOT NULL;`;
 }
 
 /** Not settled: a delete left its tombstone and has not removed the rows under it yet. xid: the transaction that left it. */
@@ -179,9 +181,9 @@ export function tombstoneSettling(tombstones: string, indexPrefix: string): stri
     ALTER TABLE ${tombstones} ADD COLUMN IF NOT EXISTS settled BOOLEAN NOT NULL DEFAULT true;
     ALTER TABLE ${tombstones} ADD COLUMN IF NOT EXISTS xid XID8 NOT NULL DEFAULT '0';
     -- Short names: PostgreSQL cuts them after 63 bytes, which those of two indexes of a long table name might share.
-    CREATE INDEX IF NOT EXISTS "${indexPrefix}_due" ON ${tombstones} (created_at) WHERE NOT settled;
-    CREATE INDEX IF NOT EXISTS "${indexPrefix}_age" ON ${tombstones} (created_at);
-    CREATE INDEX IF NOT EXISTS "${indexPrefix}_xid" ON ${tombstones} (xid);`;
+    CREATE INDEX IF NOT EXISTS ${quoted(`${indexPrefix}_due`)} ON ${tombstones} (created_at) WHERE NOT settled;
+    CREATE INDEX IF NOT EXISTS ${quoted(`${indexPrefix}_age`)} ON ${tombstones} (created_at);
+    CREATE INDEX IF NOT EXISTS ${quoted(`${indexPrefix}_xid`)} ON ${tombstones} (xid);`;
 }
 
 /**

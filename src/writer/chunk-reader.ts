@@ -2,6 +2,7 @@ import type { Job } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
 import { type ChunkJob, decodeChunk, parseJobId } from '../chunk.js';
 import { InvalidChunkError, MisroutedChunkError } from '../errors.js';
+import { isLabel } from '../postgres/identifiers.js';
 import type { RedisClock } from '../redis/clock.js';
 import { type Destination, destinationOf, type QueueKeys } from '../redis/queue-keys.js';
 import { highestSequence } from '../redis/sequence.js';
@@ -75,5 +76,6 @@ export class ChunkReader {
 
 /** A name out of a job that anybody may have made: told only if it is one. */
 function named(name: unknown): string {
-  return typeof name === 'string' && /^[\w.$-]{1,128}$/.test(name) ? name : '(not a name)';
+  const isName = typeof name === 'string' && (/^[\w.$-]{1,128}$/.test(name) || isLabel(name));
+  return isName ? name : '(not a name)';
 }

@@ -264,7 +264,7 @@ describe('DeadLetters', () => {
     ['maxQueueDepth', -1],
     ['enqueueTimeoutMs', 0],
     ['queue', 'a-dead'],
-    ['table', 'a;b'],
+    ['table', 'a\0b'],
   ])('refuses a bad %s by name', (field, value) => {
     expect(() => new DeadLetters({ redis: 'redis://127.0.0.1:1', [field]: value })).toThrow(
       expect.objectContaining({ code: 'INVALID_CONFIG', field }),

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { duration, parseDsn } from '../../src/postgres/dsn.js';
-import { tableNames } from '../../src/postgres/identifiers.js';
 
 const INVALID = (field: string) => expect.objectContaining({ code: 'INVALID_CONFIG', field });
 
@@ -77,26 +76,5 @@ describe('duration', () => {
 
   it.each(['', '5', 'm', '-1s', '1s ', '1d', '1s2'])('refuses %j', (text) => {
     expect(() => duration('field', text)).toThrow(INVALID('field'));
-  });
-});
-
-describe('tableNames', () => {
-  it('quotes what goes into SQL', () => {
-    expect(tableNames({ schema: 'Mixed', table: 'order$1' })).toMatchObject({
-      label: 'Mixed.order$1',
-      checkpoints: '"Mixed"."order$1"',
-      tombstones: '"Mixed"."order$1_tombstones"',
-    });
-    expect(tableNames({}).label).toBe('public.checkpoints');
-  });
-
-  it.each(['', '1a', 'a b', 'a"b', 'a;b', 'ä', 'a.b', 'x'.repeat(64)])('refuses %j', (name) => {
-    expect(() => tableNames({ schema: name })).toThrow(INVALID('schema'));
-    expect(() => tableNames({ table: name })).toThrow(INVALID('table'));
-  });
-
-  it('leaves room for the longest name that is made of a table', () => {
-    expect(() => tableNames({ table: 'x'.repeat(52) })).not.toThrow();
-    expect(() => tableNames({ table: 'x'.repeat(53) })).toThrow(INVALID('table'));
   });
 });
