@@ -12,6 +12,7 @@ import { readQueueStats } from '../redis/queue-stats.js';
 import { connectToPostgres, connectToRedis, openRedis } from './connections.js';
 import { type Check, error, type Finding, warning } from './finding.js';
 import { lookAt, lookAtAll, reasonOf } from './look.js';
+import { lookAtPartitions } from './partition-checks.js';
 import { probePipeline } from './pipeline-probe.js';
 import { POSTGRES_CHECKS, type PostgresSubject } from './postgres-checks.js';
 import {
@@ -122,9 +123,12 @@ async function lookAtPostgres(
     ...(checkpoints.foreign ? [] : TABLE_PRIVILEGE_CHECKS),
     ...(graph.foreign ? [] : [GRAPH_PRIVILEGE_CHECK]),
   ];
-  const ofTables = await lookAtAll(checks, { ...subject, families, tables }, timeoutMs);
+  const [ofTables, ofPartitions] = await Promise.all([
+    lookAtAll(checks, { ...subject, families, tables }, timeoutMs),
+    checkpoints.own ? lookAtPartitions(subject, timeoutMs) : [],
+  ]);
   return {
-    findings: [...ofServer, ...findings, ...ofTables],
+    findings: [...ofServer, ...findings, ...ofTables, ...ofPartitions],
     ours: !checkpoints.foreign && !graph.foreign,
   };
 }

@@ -1,13 +1,13 @@
 import type { DatabaseError } from '../errors.js';
 import { isRaised, isRefusedStatement } from './database-errors.js';
-import { classifyFailure } from './sqlstate.js';
+import { classifyFailure, lacksPartition } from './sqlstate.js';
 
 /**
  * Whether single records of a batch may be the reason why PostgreSQL did not take it. A hint for what to try first: what decides is
  * which records it refuses alone while it takes others.
  *
  * - `none`: the server, the connection or the login is; no record could be written now.
- * - `others`: a lock, the load or a damaged page may stop a single record. The rest goes on without it; it is not to blame.
+ * - `others`: a lock, the load, a damaged page or a partition that is missing may stop a single record. The rest goes on without it; it is not to blame.
  * - `suspected`: a trigger, a policy or an internal error may refuse a record. It is to blame if others pass.
  * - `certain`: PostgreSQL refuses a value of it.
  */
@@ -29,6 +29,7 @@ export function blameOf(error: DatabaseError): Blame {
   const failure = classifyFailure(error);
   if (failure === 'record') return 'certain';
   if (!isRefusedStatement(error)) return 'none';
+  if (lacksPartition(error.cause)) return 'others';
   // A trigger that raises an error may give it any code.
   if (isRaised(error)) return 'suspected';
   const { sqlState = '' } = error;

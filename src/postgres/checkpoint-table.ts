@@ -1,4 +1,4 @@
-import { MIN_TIMESTAMP, type SerializedCheckpoint } from '../checkpoint.js';
+import type { SerializedCheckpoint } from '../checkpoint.js';
 import type { TextRow } from './database.js';
 import type { TableNames } from './identifiers.js';
 import { rowEstimateSql } from './row-estimate.js';
@@ -90,6 +90,8 @@ export interface Authority {
   readonly table: string;
   /** Which of the columns it has: at least id, execution, version and sequence. */
   readonly columns: readonly Column[];
+  /** Of a row `t` of it: whether it stands for no checkpoint. Asked only where the row would otherwise win. */
+  readonly vacant?: string;
   /** Ends `upsertNow`: what follows of `input`, and of those of it that are `stored`. */
   readonly follow?: string;
 }
@@ -106,7 +108,7 @@ export function checkpointTableSql(
   authority: Authority = { table: names.checkpoints, columns: COLUMNS },
 ): CheckpointTableSql {
   const { checkpoints, tombstones, staging } = names;
-  const { table, follow = '' } = authority;
+  const { table, vacant, follow = '' } = authority;
   const columns = authority.columns.join(', ');
   const covered = coversRecord('s.write_seq');
   const tombstoned = `(
@@ -122,6 +124,8 @@ export function checkpointTableSql(
   const givenSequence = `greatest(coalesce($8::bigint, ${CLOCK}), $9::bigint + 1, ${highest(ROWS_UP_TO, '$1', '$2')} + 1)`;
   const given = { ...GIVEN, write_seq: givenSequence };
   const gone = goneCondition(names);
+  /** Of a row of the authority: it counts as if it were not there. */
+  const absent = vacant ? `(${gone} OR ${vacant})` : gone;
 
   // Rows are locked in the order in which batches lock them, tombstones by their keys: otherwise they would deadlock. Where a later
   // delete has raised the fence, the rest is its business; the row is written all the same, so that this commit is flushed.
@@ -168,7 +172,7 @@ export function checkpointTableSql(
       SELECT ${columns} FROM pg_temp.${staging} s WHERE s.round = $1 ${guard ? `AND NOT ${tombstoned}` : ''}
       ORDER BY s.id COLLATE "C"
       ON CONFLICT (id) DO UPDATE SET ${assign}
-      WHERE (t.version, t.write_seq) < (excluded.version, excluded.write_seq) OR ${gone}`,
+      WHERE (t.version, t.write_seq) < (excluded.version, excluded.write_seq) OR ${absent}`,
     removeStaged: `DELETE FROM ${table} t WHERE t.id = ANY (ARRAY(SELECT id FROM pg_temp.${staging}))`,
     countTombstoned: `SELECT count(*) AS count FROM pg_temp.${staging} s WHERE ${tombstoned}`,
     // Behind the horizon of a foreign transaction that stays open for long there may be thousands of tombstones: none is looked
@@ -206,7 +210,7 @@ export function checkpointTableSql(
         INSERT INTO ${table} AS t (${columns})
         SELECT ${columns} FROM input ORDER BY id COLLATE "C"
         ON CONFLICT (id) DO UPDATE SET ${assignNow}
-        WHERE t.version <= excluded.version OR ${gone}
+        WHERE t.version <= excluded.version OR ${absent}
         RETURNING id, write_seq
       ) ${follow}
       SELECT input.id, coalesce(stored.write_seq, input.write_seq) AS sequence, stored.id IS NOT NULL AS stored
@@ -216,13 +220,13 @@ export function checkpointTableSql(
     writeFirst: `
       INSERT INTO ${table} AS t (${columns})
       VALUES (${authority.columns.map((column) => given[column]).join(', ')})
-      ON CONFLICT (id) DO UPDATE SET ${assignNow} WHERE t.version = 0 OR ${gone}
+      ON CONFLICT (id) DO UPDATE SET ${assignNow} WHERE t.version = 0 OR ${absent}
       RETURNING write_seq AS sequence`,
     writeSuccessor: `
       UPDATE ${table} AS t SET ${assignSuccessor}
-      WHERE id = $1::text AND version = $10::integer AND NOT ${gone}
+      WHERE id = $1::text AND version = $10::integer AND NOT ${absent}
       RETURNING write_seq AS sequence`,
-    version: `SELECT version FROM ${table} t WHERE id = $1 AND NOT ${gone}`,
+    version: `SELECT version FROM ${table} t WHERE id = $1 AND NOT ${absent}`,
     load: `${SELECT} FROM ${checkpoints} t WHERE id = $1 AND NOT ${gone}`,
     latest: `
       ${SELECT} FROM ${checkpoints} t WHERE execution_id = $1 AND NOT ${gone} ORDER BY ${POSITION_DESC} LIMIT 1`,
@@ -282,17 +286,4 @@ export function checkpointOfRow(row: TextRow): SerializedCheckpoint {
     timestamp: new Date(Number(row.timestamp_ms)),
     version: Number(row.version),
   };
-}
-
-/**
- * A date as PostgreSQL reads it in every year that both know; ISO 8601's signed years are not read. What only JavaScript
- * knows, as a bound of a list may be, is before all that is stored.
- */
-export function timestampText(date: Date): string {
-  if (date.getTime() < MIN_TIMESTAMP) return '-infinity';
-  const year = date.getUTCFullYear();
-  const rest = date.toISOString().replace(/^[+-]?\d+/, '');
-  return year > 0
-    ? `${String(year).padStart(4, '0')}${rest}`
-    : `${String(1 - year).padStart(4, '0')}${rest} BC`;
 }

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { CheckpointQueueError, DatabaseError } from '../errors.js';
-import { conditionOf, sqlStateOf } from './sqlstate.js';
+import { conditionOf, lacksPartition, sqlStateOf } from './sqlstate.js';
 
 /** The connection was lost together with what failed on it. */
 export class BrokenConnection extends Error {
@@ -65,7 +65,9 @@ export function asDatabaseError(error: unknown): unknown {
     const told =
       isServersOwn(original) && MESSAGES_WITHOUT_DATA.has(sqlState.slice(0, 2))
         ? original.message
-        : conditionOf(sqlState);
+        : lacksPartition(original)
+          ? 'no partition takes the row'
+          : conditionOf(sqlState);
     const named = namesIn(original);
     const place = Object.entries(named).map(([kind, name]) => `${kind} ${name}`);
     const message = `PostgreSQL error ${sqlState}${told === undefined ? '' : `: ${told}`}${place.length === 0 ? '' : ` (${place.join(', ')})`}`;

@@ -1,5 +1,5 @@
-import { dollarQuoted, quoted, type TableNames } from './identifiers.js';
-import { ID_COLUMNS } from './partitioned-table.js';
+import { dollarQuoted, literal, quoted, type TableNames } from './identifiers.js';
+import { ID_COLUMNS, storedFunction } from './partitioned-table.js';
 
 /** What a table says of itself, as its comment, whose partitions are made here. */
 export const PARTITIONED_BY = 'checkpoint-queue: partitioned by ';
@@ -31,7 +31,12 @@ export function partitionedTables(names: TableNames): string {
     ) PARTITION BY RANGE (timestamp);
     ALTER TABLE ${checkpoints} ADD COLUMN IF NOT EXISTS write_seq BIGINT NOT NULL DEFAULT 0;
     ${partitionBy ? `COMMENT ON TABLE ${checkpoints} IS '${PARTITIONED_BY}${partitionBy}';` : ''}
-    CREATE TABLE IF NOT EXISTS ${names.fallback} PARTITION OF ${checkpoints} DEFAULT;
+    DO ${dollarQuoted(`
+    BEGIN
+      IF (SELECT partdefid = 0 FROM pg_partitioned_table WHERE partrelid = to_regclass(${literal(checkpoints)})) THEN
+        CREATE TABLE IF NOT EXISTS ${names.fallback} PARTITION OF ${checkpoints} DEFAULT;
+      END IF;
+    END `)};
     CREATE INDEX IF NOT EXISTS ${quoted(`idx_${table}_execution_id`)} ON ${checkpoints} (execution_id, timestamp, version);
     CREATE INDEX IF NOT EXISTS ${quoted(`idx_${table}_timestamp`)} ON ${checkpoints} (timestamp);
 
@@ -68,6 +73,19 @@ export function partitionedTables(names: TableNames): string {
     ${partitionTriggers(names)
       .map(({ create }) => create)
       .join('\n    ')}`;
+}
+
+/** In two steps, planned once: so the plan goes to the one partition, and is not set up for all of them at each call. @see storedFunction */
+export function idsWithoutRow(names: TableNames): string {
+  return `
+    CREATE OR REPLACE FUNCTION ${storedFunction(names)}(wanted text) RETURNS boolean LANGUAGE plpgsql VOLATILE
+      SET plan_cache_mode = force_generic_plan AS ${dollarQuoted(`
+    DECLARE
+      place timestamptz;
+    BEGIN
+      SELECT k.timestamp INTO place FROM ${names.ids} k WHERE k.id = wanted;
+      RETURN EXISTS (SELECT FROM ${names.checkpoints} c WHERE c.id = wanted AND c.timestamp = place);
+    END `)};`;
 }
 
 /** A trigger of a partitioned table. */

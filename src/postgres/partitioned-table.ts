@@ -6,11 +6,20 @@ import {
   checkpointTableSql,
   GIVEN,
 } from './checkpoint-table.js';
-import type { TableNames } from './identifiers.js';
+import { quoted, type TableNames } from './identifiers.js';
 import { SAFEGUARDS } from './safeguards.js';
 
 /** What the table of ids has of each checkpoint: all that decides which save is stored, and where its row is. */
 export const ID_COLUMNS = ['id', 'execution_id', 'timestamp', 'version', 'write_seq'] as const;
+
+/**
+ * The function that says whether the row to which an id's entry points is there: after TRUNCATE, or when a partition was dropped or
+ * detached by hand, it is not, and nothing tells the ids. A function, for it sees what was committed up to its call: to the snapshot
+ * of the statement that calls it, the row that another batch has just written would be missing.
+ */
+export function storedFunction({ quotedSchema, table }: TableNames): string {
+  return `${quotedSchema}.${quoted(`${table}_stored`)}`;
+}
 
 /**
  * All SQL on a checkpoint table that is partitioned by `timestamp`. A unique key there must hold the timestamp, so an id is
@@ -27,6 +36,7 @@ export function partitionedTableSql(names: TableNames, safeguards = SAFEGUARDS):
   const deciding = checkpointTableSql(names, safeguards, {
     table: ids,
     columns: ID_COLUMNS,
+    vacant: `NOT ${storedFunction(names)}(t.id)`,
     follow: `, placed AS (
         INSERT INTO ${checkpoints} (${columns})
         SELECT ${columnsOf('input').replace('input.write_seq', 'stored.write_seq')} FROM input JOIN stored USING (id)

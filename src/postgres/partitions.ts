@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { DatabaseError } from '../errors.js';
 import { type Database, type PgClient, queryRows } from './database.js';
 import { literal, PERIODS, type Period, quoted, type TableNames } from './identifiers.js';
-import { ADVISORY_LOCK_CLASS } from './migrations.js';
+import { ADVISORY_LOCK_CLASS, exists } from './migrations.js';
 import { overlap, type Partition, partitionsWanted } from './partition-periods.js';
 import { PARTITIONED_BY } from './partitioned-schema.js';
 
@@ -21,8 +21,8 @@ const LOCK_NOT_AVAILABLE = '55P03';
 const UNDEFINED_TABLE = '42P01';
 
 /**
- * Makes the partitions that are missing, from that of `from` to some ahead of now; does nothing to a table whose partitions somebody
- * else makes. Rows that the fallback holds of them are moved; where these are too many for the moment in which the table is
+ * Makes the partitions that are missing, from that of `from` to some ahead of now, and the default partition; does nothing to a table
+ * whose partitions somebody else makes. Rows that the fallback holds of them are moved; where these are too many for the moment in which the table is
  * locked, the partition is not made and they stay where they are.
  * @param from default: now
  * @returns the names of the partitions made
@@ -34,15 +34,15 @@ export async function makePartitions(
   { now = new Date(), from = now }: { now?: Date; from?: Date } = {},
 ): Promise<string[]> {
   const missing = (client: PgClient) => missingPartitions(client, names, { from, now });
-  if ((await database.withClient(missing)).length === 0) return [];
+  if (isComplete(await database.withClient(missing))) return [];
   return lockingTable(database, names, async (client) => {
     const made: string[] = [];
-    const { checkpoints, fallback, quotedSchema } = names;
+    const { checkpoints, quotedSchema } = names;
+    const like = `(LIKE ${checkpoints} INCLUDING ALL EXCLUDING IDENTITY)`;
     const left = await missing(client);
-    if (left.length === 0) return made;
-    // Detached, it has no triggers: the ids of what is moved stay as they are.
-    await client.query(`ALTER TABLE ${checkpoints} DETACH PARTITION ${fallback}`);
-    for (const { name, from: start, to } of left) {
+    if (isComplete(left)) return made;
+    const fallback = await detachedFallback(client, names, like);
+    for (const { name, from: start, to } of left.partitions) {
       const bounds = [start, to].map((time) => `'${time.toISOString()}'`);
       const range = `timestamp >= ${bounds[0]} AND timestamp < ${bounds[1]}`;
       const [row] = await queryRows(
@@ -52,7 +52,7 @@ export async function makePartitions(
       if (Number(row?.count) > MAX_MOVED_ROWS) continue;
       const partition = `${quotedSchema}.${quoted(name)}`;
       await client.query(`
-        CREATE TABLE ${partition} (LIKE ${checkpoints} INCLUDING ALL EXCLUDING IDENTITY);
+        CREATE TABLE ${partition} ${like};
         WITH moved AS (DELETE FROM ${fallback} WHERE ${range} RETURNING *)
         INSERT INTO ${partition} SELECT * FROM moved;
         ALTER TABLE ${checkpoints} ATTACH PARTITION ${partition} FOR VALUES FROM (${bounds[0]}) TO (${bounds[1]})`);
@@ -63,16 +63,47 @@ export async function makePartitions(
   });
 }
 
-async function missingPartitions(
+/**
+ * The default partition, detached: then it has no triggers, and the ids of what is moved stay as they are. Where there is none, a new
+ * one; beside a table of its name, which somebody has detached and may still want.
+ */
+async function detachedFallback(client: PgClient, names: TableNames, like: string): Promise<string> {
+  const { checkpoints, quotedSchema, table } = names;
+  const { fallback } = await partitionedBy(client, names);
+  if (fallback !== undefined) {
+    await client.query(`ALTER TABLE ${checkpoints} DETACH PARTITION ${fallback}`);
+    return fallback;
+  }
+  for (let number = 2, free = names.fallback; ; number++) {
+    if (!(await exists(client, 'to_regclass', free))) {
+      await client.query(`CREATE TABLE ${free} ${like}`);
+      return free;
+    }
+    free = `${quotedSchema}.${quoted(`${table}_default${number}`)}`;
+  }
+}
+
+/** What a partitioned table lacks; nothing where somebody else makes its partitions. */
+export interface MissingPartitions {
+  readonly partitions: readonly Partition[];
+  readonly fallback: boolean;
+}
+
+export async function missingPartitions(
   client: PgClient,
   names: TableNames,
   times: { from: Date; now: Date },
-): Promise<Partition[]> {
-  const { period } = await partitionedBy(client, names);
-  if (!period) return [];
+): Promise<MissingPartitions> {
+  const { period, fallback } = await partitionedBy(client, names);
+  if (!period) return { partitions: [], fallback: false };
   const found = await partitionsOf(client, names);
   const wanted = partitionsWanted(names.table, period, times);
-  return wanted.filter((one) => !found.some((other) => overlap(one, other)));
+  const partitions = wanted.filter((one) => !found.some((other) => overlap(one, other)));
+  return { partitions, fallback: fallback === undefined };
+}
+
+function isComplete({ partitions, fallback }: MissingPartitions): boolean {
+  return partitions.length === 0 && !fallback;
 }
 
 /** What `dropPartitions` has removed. */
@@ -171,17 +202,24 @@ async function partitionsOf(client: PgClient, { checkpoints }: TableNames): Prom
   }));
 }
 
-/** By what a partitioned table is partitioned, and by which period its partitions are made if that is our business. */
+/** By what a partitioned table is partitioned, its default partition, and by which period its partitions are made if that is our business. */
 export async function partitionedBy(
   client: PgClient,
   { checkpoints }: TableNames,
-): Promise<{ key: string; period: Period | undefined }> {
+): Promise<{ key: string; period: Period | undefined; fallback: string | undefined }> {
   const [row] = await queryRows(
     client,
-    `SELECT pg_get_partkeydef(to_regclass($1)) AS key, obj_description(to_regclass($1), 'pg_class') AS comment`,
+    `SELECT pg_get_partkeydef(to_regclass($1)) AS key, obj_description(to_regclass($1), 'pg_class') AS comment,
+       (SELECT format('%I.%I', n.nspname, c.relname)
+          FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partdefid JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE p.partrelid = to_regclass($1)) AS fallback`,
     [checkpoints],
   );
-  return { key: row?.key ?? '', period: PERIODS.find((period) => row?.comment === PARTITIONED_BY + period) };
+  return {
+    key: row?.key ?? '',
+    period: PERIODS.find((period) => row?.comment === PARTITIONED_BY + period),
+    fallback: row?.fallback ?? undefined,
+  };
 }
 
 function detachedFrom({ label }: TableNames): string {

@@ -10,7 +10,7 @@ import {
   migrateFamily,
   type TableFamily,
 } from './migrations.js';
-import { partitionedTables } from './partitioned-schema.js';
+import { idsWithoutRow, partitionedTables } from './partitioned-schema.js';
 import { makePartitions, partitionedBy } from './partitions.js';
 import { type TableKind, tableKind } from './table-statements.js';
 import { tombstoneClock, tombstoneSettling, tombstoneTable } from './tombstones.js';
@@ -25,6 +25,7 @@ const CHANGES: ReadonlyArray<(names: TableNames, kind: TableKind) => string> = [
     ${tombstoneTable(names.tombstones, ['checkpoint', 'execution'])}`,
   (names) => tombstoneSettling(names.tombstones, `idx_${names.table}`),
   (names) => tombstoneClock(names.tombstones, `idx_${names.table}`),
+  (names, kind) => (kind === 'partitioned' ? idsWithoutRow(names) : ''),
 ];
 
 function plainTable(names: TableNames): string {

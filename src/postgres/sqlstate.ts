@@ -29,6 +29,7 @@ const BY_CODE: Record<string, FailureClass> = {
   '3D000': 'environment', // invalid_catalog_name
   '42P01': 'missing-schema', // undefined_table
   '42703': 'missing-schema', // undefined_column
+  '42883': 'missing-schema', // undefined_function: that of a partitioned table, which an earlier release made
   '3F000': 'missing-schema', // invalid_schema_name
   '22P04': 'unknown', // bad_copy_file_format: the batch is built wrong, no value is
   // invalid_column_reference: an ON CONFLICT that fits no key; the table is of another kind, plain or partitioned, than it was
@@ -81,10 +82,19 @@ export function conditionOf(sqlState: string): string | undefined {
   return CONDITIONS[sqlState];
 }
 
+/** PostgreSQL's functions that find the partition of a row, and check that it fits. */
+const PARTITION_ROUTINES = new Set(['ExecFindPartition', 'ExecPartitionCheckEmitError']);
+
+/** Whether the table has no partition for a row, which has the code of a CHECK: that one's name comes with the error. */
+export function lacksPartition(origin: unknown): boolean {
+  return PARTITION_ROUTINES.has((origin as { routine?: string } | null | undefined)?.routine ?? '');
+}
+
 /** Socket errors, which have no SQLSTATE, are transient as well. */
-export function classifyFailure(error: { sqlState: string | undefined }): FailureClass {
-  const { sqlState } = error;
+export function classifyFailure(error: { sqlState: string | undefined; cause?: unknown }): FailureClass {
+  const { sqlState, cause } = error;
   if (sqlState === undefined) return 'transient';
+  if (lacksPartition(cause)) return 'missing-schema';
   return BY_CODE[sqlState] ?? BY_CLASS[sqlState.slice(0, 2)] ?? 'unknown';
 }
 

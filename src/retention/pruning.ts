@@ -1,10 +1,10 @@
-import { timestampText } from '../postgres/checkpoint-table.js';
 import type { Database, PgClient } from '../postgres/database.js';
 import { queryRows } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
 import { Removal, retryingDeadlocks } from '../postgres/removal.js';
 import { type DueRow, RetentionSql, type Statement } from '../postgres/retention.js';
 import { TableStatements } from '../postgres/table-statements.js';
+import { timestampText } from '../postgres/timestamp-text.js';
 import type { LookAtPending } from '../redis/pending-floors.js';
 import {
   checkPruneOptions,

@@ -6,12 +6,7 @@ import {
 } from '../checkpoint.js';
 import { CheckpointNotFoundError, VersionConflictError } from '../errors.js';
 import { Gathered } from '../gathered.js';
-import {
-  type CheckpointTableSql,
-  checkpointOfRow,
-  type Scope,
-  timestampText,
-} from '../postgres/checkpoint-table.js';
+import { type CheckpointTableSql, checkpointOfRow, type Scope } from '../postgres/checkpoint-table.js';
 import type { Database, PgClient, TextRow } from '../postgres/database.js';
 import type { TableNames } from '../postgres/identifiers.js';
 import { type DroppedPartitions, dropPartitions } from '../postgres/partitions.js';
@@ -19,6 +14,7 @@ import type { ReadQuery, ReadReplica } from '../postgres/read-replica.js';
 import { Removal, type RemovalRequest } from '../postgres/removal.js';
 import { migrate } from '../postgres/schema.js';
 import { TableStatements } from '../postgres/table-statements.js';
+import { timestampText } from '../postgres/timestamp-text.js';
 import {
   type CommitOutcome,
   type ListOptions,

@@ -107,6 +107,8 @@ export class HeldWrite<Item> {
     const { onFailure, createSchema, logger, signal } = this.#options;
     const failure = waitedClass(error);
     const { sqlState } = error as { sqlState?: string };
+    // Whoever hears of the failure takes the server for away until something is written.
+    this.#healthyUntil = Number.NEGATIVE_INFINITY;
     onFailure?.({ failure, sqlState });
     // Once for each kind: what goes on for hours must not fill the log.
     if (this.#logged !== `${failure} ${sqlState}`) logHeldBatch(logger, failure, error, records);
