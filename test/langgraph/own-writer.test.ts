@@ -65,7 +65,7 @@ it('langGraphSink() writes where a saver without a schema does', () => {
 });
 
 it.each([
-  ['schema', { schema: 'drop table "x"' }],
+  ['schema', { schema: 'drop table "x"\0' }],
   ['schema', { schema: 7 }],
   ['schema', { schema: 'x'.repeat(64) }],
   ['options', null],

@@ -134,7 +134,7 @@ describe('options of a writer', () => {
     ['maxConcurrentBatches', 65],
     ['lingerMs', -1],
     ['queue', ''],
-    ['table', 'a b'],
+    ['table', 'a\0b'],
   ])('refuses %s of %j by name', async (field, value) => {
     const place = await testPlace();
     expect(() => testWriter(place, { [field]: value })).toThrow(
