@@ -9,6 +9,7 @@ import { pickKnown } from '../src/known-keys.js';
 import { langGraphSink } from '../src/langgraph/graph-sink.js';
 import type { Logger } from '../src/logger.js';
 import { retentionOfEnvironment } from '../src/retention/retention-options.js';
+import { ESCAPED_LOG, escapeControls } from '../src/terminal-text.js';
 import type { WriterStats } from '../src/writer/batch-committer.js';
 import { CheckpointWriter } from '../src/writer/checkpoint-writer.js';
 import { type CheckpointWriterOptions, WRITER_OPTIONS } from '../src/writer/writer-options.js';
@@ -35,7 +36,7 @@ const SIGNAL_EXIT_CODE = { SIGINT: 130, SIGTERM: 143 } as const;
  */
 export async function runWorker(config: WorkerConfig): Promise<void> {
   checkDashboard(config);
-  const logger = pino({ name: 'checkpoint-worker', level: config.logLevel });
+  const logger = pino({ name: 'checkpoint-worker', level: config.logLevel, hooks: ESCAPED_LOG });
   const telemetry = config.otel ? await loadTelemetry() : undefined;
   const writer = new CheckpointWriter({
     ...pickKnown(config, WRITER_OPTIONS),
@@ -142,7 +143,8 @@ if (process.argv[1] !== undefined && fileURLToPath(import.meta.url) === realpath
     process.exit(0);
   } catch (error) {
     const code = error instanceof CheckpointQueueError ? error.code : 'UNEXPECTED';
-    console.error(`checkpoint-worker: ${code}: ${error instanceof Error ? error.message : 'unknown error'}`);
+    const message = error instanceof Error ? error.message : 'unknown error';
+    console.error(`checkpoint-worker: ${code}: ${escapeControls(message)}`);
     process.exit(code === 'INVALID_CONFIG' ? 2 : 1);
   }
 }

@@ -1,5 +1,9 @@
 import { type Config, loadConfig } from '../config.js';
 import { CheckpointQueueError } from '../errors.js';
+import { escapeControls } from '../terminal-text.js';
+
+/** One line, or several. No value in it can begin another one. */
+export type Lines = string | readonly string[];
 
 /** Options that every command has. */
 export interface CommonOptions {
@@ -15,7 +19,7 @@ export interface CommandContext {
   /** Settles as `work` does, or rejects when the command is interrupted; what `work` comes to afterwards is ignored. */
   interruptible<T>(work: Promise<T>): Promise<T>;
   /** Prints the result: the value as one line of JSON with `--json`, else the text. */
-  print(value: unknown, text: string | (() => string)): void;
+  print(value: unknown, text: Lines | (() => Lines)): void;
   /** Something to close at the end, the last one first. */
   closing<T extends { close(): Promise<void> }>(resource: T): T;
 }
@@ -47,7 +51,7 @@ export async function runCommand(
       signal: interruption.signal,
       interruptible: (work) => Promise.race([work, interrupted]),
       print: (value, text) =>
-        writeLine(json ? JSON.stringify(value) : typeof text === 'string' ? text : text()),
+        writeLines(json ? JSON.stringify(value) : typeof text === 'function' ? text() : text),
       closing: (resource) => {
         resources.push(resource);
         return resource;
@@ -81,13 +85,21 @@ export class UsageError extends CheckpointQueueError {
   }
 }
 
-export function writeLine(line: string): void {
-  process.stdout.write(`${line}\n`);
+/** To standard output. */
+export function writeLines(lines: Lines): void {
+  process.stdout.write(escapedLines(lines));
 }
 
 /** A note for people, beside the result. */
-export function note(line: string): void {
-  process.stderr.write(`${line}\n`);
+export function note(lines: Lines): void {
+  process.stderr.write(escapedLines(lines));
+}
+
+function escapedLines(lines: Lines): string {
+  return [lines]
+    .flat()
+    .map((line) => `${escapeControls(line)}\n`)
+    .join('');
 }
 
 /** Says what went wrong and sets the exit code. */
@@ -96,7 +108,7 @@ export function failCommand(error: unknown, json: boolean): void {
   process.exitCode = USAGE_CODES.has(code) ? EXIT_USAGE : EXIT_FAILURE;
   note(json ? JSON.stringify({ error: { code, message, ...(field && { field }) } }) : `ckpt: ${message}`);
   if (/^(debug|trace)$/.test(process.env.CKPT_LOG_LEVEL ?? '') && error instanceof Error)
-    note(error.stack ?? '');
+    note((error.stack ?? '').split('\n'));
 }
 
 function describe(error: unknown): { code: string; message: string; field?: string } {

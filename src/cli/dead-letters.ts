@@ -66,8 +66,8 @@ export function selectionOf(
 }
 
 /** Dead letters as a table, without what they hold. */
-export function deadLetterTable(letters: readonly DeadLetter[]): string {
-  if (letters.length === 0) return 'no dead letters';
+export function deadLetterTable(letters: readonly DeadLetter[]): string[] {
+  if (letters.length === 0) return ['no dead letters'];
   return textTable(
     ['dead letter', 'checkpoint', 'execution', 'sqlstate', 'last refused', 'replays', 'size'],
     letters.map((letter) => [

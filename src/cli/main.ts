@@ -48,7 +48,11 @@ function buildProgram(): Command {
     .version(packageVersion())
     .addHelpText('after', HELP)
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => asJson || write(text) });
+    .configureOutput({
+      outputError: (text) => {
+        if (!asJson) note(text.trimEnd().split('\n'));
+      },
+    });
   const registrations = [
     registerDemo,
     registerInit,

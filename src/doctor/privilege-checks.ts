@@ -65,7 +65,11 @@ async function ofDatabase({ database, names }: TableSubject): Promise<Verdict> {
     lacks.push({ privileges: 'TEMPORARY', on, consequence });
   }
   if (row.schema !== 't') {
-    lacks.push({ privileges: 'CREATE', on, consequence: `the schema ${names.schema} cannot be created` });
+    lacks.push({
+      privileges: 'CREATE',
+      on,
+      consequence: `the schema ${names.quotedSchema} cannot be created`,
+    });
   }
   if (row.plpgsql !== 't') {
     const consequence = 'delete and clear fail, and so does what LangGraph saves';

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { loadConfig, withServices } from '../../config.js';
-import { type CommonOptions, failCommand, writeLine } from '../command.js';
+import { ESCAPED_LOG } from '../../terminal-text.js';
+import { type CommonOptions, failCommand, writeLines } from '../command.js';
 import { wholeNumber } from '../stores.js';
 
 interface DashboardCommandOptions extends CommonOptions {
@@ -33,12 +34,15 @@ async function serveDashboard({ host, port, json = false }: DashboardCommandOpti
     const { DashboardServer } = await import('../../dashboard/server.js');
     const { pino } = await import('pino');
     // Standard output has the URL alone.
-    const logger = pino({ name: 'checkpoint-dashboard', level: config.logLevel }, pino.destination(2));
+    const logger = pino(
+      { name: 'checkpoint-dashboard', level: config.logLevel, hooks: ESCAPED_LOG },
+      pino.destination(2),
+    );
     const stopped = new Promise<void>((resolve) => {
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
     });
     const server = await DashboardServer.start({ ...config, ...place, token }, logger);
-    writeLine(
+    writeLines(
       json ? JSON.stringify({ url: server.url }) : `The dashboard is at ${server.url}  (Ctrl-C ends it)`,
     );
     await stopped;

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { CommandError, type CommonOptions, note, runCommand, UsageError } from '../command.js';
+import { CommandError, type CommonOptions, type Lines, note, runCommand, UsageError } from '../command.js';
 import type { DemoOptions, DemoResult } from '../demo/run-demo.js';
 import { wholeNumber } from '../stores.js';
 
@@ -75,7 +75,8 @@ export function registerDemo(program: Command): void {
             `${agents} agents, ${workers} workers; PostgreSQL: ${started.postgres}, Redis: ${started.redis}`,
           );
         const result = await runDemo({ services: started, openLoad, workers, keep, quiet: json, signal });
-        if (!json && !result.interrupted) note(options.langgraph ? NEXT_STEPS_WITH_GRAPHS : NEXT_STEPS);
+        if (!json && !result.interrupted)
+          note((options.langgraph ? NEXT_STEPS_WITH_GRAPHS : NEXT_STEPS).split('\n'));
         if (keep) note(`kept: schema ${result.schema}, queue ${result.queue}`);
         print(result, () => summary(result));
         if (result.interrupted) return;
@@ -117,7 +118,7 @@ async function loadOf(
   return { agents: runs.length, openLoad: (services, place) => new StoreLoad(runs, services, place) };
 }
 
-function summary(result: DemoResult): string {
+function summary(result: DemoResult): Lines {
   const { saveLatencyMs: latency } = result;
   if (result.interrupted) {
     return `interrupted: ${result.acknowledged} of ${result.saves} saves acknowledged, ${result.committed} committed; not verified`;
@@ -132,5 +133,5 @@ function summary(result: DemoResult): string {
       ? []
       : [`threads          ${result.threadsRight} right, ${result.threadsWrong} wrong`]),
     `missing ${result.missing}, stale ${result.stale}`,
-  ].join('\n');
+  ];
 }

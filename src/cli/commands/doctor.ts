@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { withServices } from '../../config.js';
 import { diagnose } from '../../doctor/doctor.js';
 import { type Finding, type Severity, worst } from '../../doctor/finding.js';
+import { escapeControls } from '../../terminal-text.js';
 import { type CommonOptions, runCommand } from '../command.js';
 import { wholeNumber } from '../stores.js';
 
@@ -32,23 +33,24 @@ export function registerDoctor(program: Command): void {
 }
 
 /** One line for what was seen, and below it what to do. */
-function doctorText(findings: readonly Finding[]): string {
+function doctorText(findings: readonly Finding[]): string[] {
   const width = Math.max(...findings.map(({ check }) => check.length));
   const line = ({ severity, check, seen }: Finding) =>
     `${severity.padEnd('warning'.length)}  ${check.padEnd(width)}  ${seen}`;
-  const paragraphs = findings.map((finding) =>
-    finding.todo === undefined ? line(finding) : `${line(finding)}\n${indented(finding.todo)}`,
-  );
+  const lines = findings.flatMap((finding) => [
+    line(finding),
+    ...(finding.todo === undefined ? [] : indented(escapeControls(finding.todo))),
+  ]);
   const count = (severity: Severity) => {
     const found = findings.filter((finding) => finding.severity === severity).length;
     return `${found} ${severity}${found === 1 ? '' : 's'}`;
   };
   const sum = `${findings.length} checks: ${count('error')}, ${count('warning')}`;
-  return [...paragraphs, '', sum].join('\n');
+  return [...lines, '', sum];
 }
 
 /** Words in lines of at most `WIDTH`, below their finding. */
-function indented(text: string): string {
+function indented(text: string): string[] {
   const [first, rest] = ['         → ', '           '];
   const lines: string[] = [];
   let line = first;
@@ -59,5 +61,5 @@ function indented(text: string): string {
     }
     line += `${word} `;
   }
-  return [...lines, line.trimEnd()].join('\n');
+  return [...lines, line.trimEnd()];
 }

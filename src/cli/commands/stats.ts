@@ -10,7 +10,7 @@ import { type QueueStats, readQueueStats } from '../../redis/queue-stats.js';
 import type { WorkerReport } from '../../redis/worker-registry.js';
 import { CheckpointTable } from '../../store/checkpoint-table.js';
 import { textTable } from '../checkpoint-text.js';
-import { type CommandContext, type CommonOptions, runCommand, writeLine } from '../command.js';
+import { type CommandContext, type CommonOptions, runCommand, writeLines } from '../command.js';
 import { wholeNumber } from '../stores.js';
 
 interface Stats extends QueueStats {
@@ -23,6 +23,7 @@ interface Stats extends QueueStats {
 
 const ROWS_UNKNOWN = { 'not reached': 'PostgreSQL cannot be reached', 'not analysed': '(not analysed yet)' };
 const DEFAULT_WATCH_SECONDS = '2';
+const CLEAR_SCREEN = '\x1b[2J\x1b[H';
 
 export function registerStats(program: Command): void {
   program
@@ -73,8 +74,12 @@ async function watch(context: CommandContext, read: () => Promise<Stats>, interv
   while (!context.signal.aborted) {
     const stats = await read();
     const perSecond = previous && rateBetween(previous, stats);
-    if (context.json) writeLine(JSON.stringify({ ...stats, ...(perSecond !== undefined && { perSecond }) }));
-    else writeLine(`${process.stdout.isTTY ? '\x1b[2J\x1b[H' : ''}${statsText(stats, perSecond)}\n`);
+    if (context.json) {
+      writeLines(JSON.stringify({ ...stats, ...(perSecond !== undefined && { perSecond }) }));
+    } else {
+      if (process.stdout.isTTY) process.stdout.write(CLEAR_SCREEN);
+      writeLines([...statsText(stats, perSecond), '']);
+    }
     previous = stats;
     await delay(intervalMs, undefined, { signal: context.signal }).catch(() => {});
   }
@@ -98,7 +103,7 @@ function workersText(workers: readonly WorkerReport[]): string {
 function statsText(
   { waiting, active, delayed, failed, deadLetters, oldestAgeMs, counters, workers, rows, rowsUnknown }: Stats,
   perSecond?: number,
-): string {
+): string[] {
   const { committed, superseded, deleted, batches } = counters;
   return textTable(
     ['', ''],
@@ -121,5 +126,5 @@ function statsText(
       ['workers', workersText(workers)],
       ['rows, about', rowsUnknown === null ? String(rows) : ROWS_UNKNOWN[rowsUnknown]],
     ],
-  ).trimStart();
+  ).slice(1); // without a header
 }

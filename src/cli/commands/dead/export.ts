@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import type { DeadLetters } from '../../../dead-letters/dead-letters.js';
+import { escapeControls } from '../../../terminal-text.js';
 import { type CommandContext, CommandError, note, runCommand } from '../../command.js';
 import {
   addFilterOptions,
@@ -40,7 +41,7 @@ async function* exportedLines(
   counted: { exported: number },
 ): AsyncGenerator<string> {
   for await (const line of letters.export(filterOf(options))) {
-    yield `${JSON.stringify(line)}\n`;
+    yield `${escapeControls(JSON.stringify(line))}\n`;
     counted.exported++;
   }
 }

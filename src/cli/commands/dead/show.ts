@@ -28,7 +28,7 @@ function shown({ payload, ...letter }: DeadLetter): object {
     : { ...letter, body: payload.body.toString('base64') };
 }
 
-function letterText({ payload, ...letter }: DeadLetter): string {
+function letterText({ payload, ...letter }: DeadLetter): string[] {
   return [
     `dead letter    ${letter.deadLetterId}`,
     `checkpoint     ${letter.id}`,
@@ -44,11 +44,11 @@ function letterText({ payload, ...letter }: DeadLetter): string {
     `job, worker    ${letter.jobId}, ${letter.worker}`,
     `sink, table    ${letter.sink}, ${letter.target}`,
     `size           ${letter.bytes} B`,
-    ...(payload ? ['', payloadText(payload)] : []),
-  ].join('\n');
+    ...(payload ? ['', ...payloadText(payload)] : []),
+  ];
 }
 
-function payloadText(payload: DeadLetterPayload): string {
+function payloadText(payload: DeadLetterPayload): string[] {
   if (payload.kind === 'checkpoint') return checkpointText(payload.checkpoint);
-  return `no checkpoint, in base64: ${payload.body.toString('base64')}`;
+  return [`no checkpoint, in base64: ${payload.body.toString('base64')}`];
 }
