@@ -16,6 +16,8 @@ export interface TableFamily {
   readonly ledger: string;
   /** Tables, quoted, without any of which all changes run again. */
   readonly tables: readonly string[];
+  /** Functions of the newest version, quoted, the same of them. */
+  readonly functions?: readonly string[];
   readonly changes: readonly string[];
   /** @throws SchemaMismatchError if a table of these names is another program's */
   check(client: PgClient): Promise<void>;
@@ -111,7 +113,7 @@ export async function columnsOf(client: PgClient, table: string): Promise<FoundC
 
 async function appliedVersion(
   client: PgClient,
-  { ledger, label, tables, changes }: TableFamily,
+  { ledger, label, tables, functions = [], changes }: TableFamily,
 ): Promise<number> {
   const [row] = await queryRows(client, `SELECT coalesce(max(version), 0) AS version FROM ${ledger}`);
   const version = Number(row?.version);
@@ -124,13 +126,17 @@ async function appliedVersion(
   for (const table of tables) {
     if (!(await exists(client, 'to_regclass', table))) return 0;
   }
+  if (version < changes.length) return version;
+  for (const name of functions) {
+    if (!(await exists(client, 'to_regproc', name))) return 0;
+  }
   return version;
 }
 
 /** @param name quoted */
 export async function exists(
   client: PgClient,
-  lookup: 'to_regclass' | 'to_regnamespace',
+  lookup: 'to_regclass' | 'to_regnamespace' | 'to_regproc',
   name: string,
 ): Promise<boolean> {
   const [row] = await queryRows(client, `SELECT ${lookup}($1) IS NOT NULL AS found`, [name]);

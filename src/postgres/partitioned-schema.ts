@@ -124,6 +124,11 @@ export function partitionTriggers(names: TableNames): PartitionTrigger[] {
   ];
 }
 
+/** All functions of a partitioned table: a dump of the tables alone leaves them out. */
+export function partitionFunctions(names: TableNames): string[] {
+  return [...Object.values(triggerFunctions(names)), storedFunction(names)];
+}
+
 function triggerFunctions({ quotedSchema, table }: TableNames): { moved: string; noted: string } {
   const [moved, noted] = ['_moved', '_noted'].map((end) => `${quotedSchema}.${quoted(table + end)}`);
   return { moved: moved as string, noted: noted as string };

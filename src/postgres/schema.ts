@@ -10,7 +10,7 @@ import {
   migrateFamily,
   type TableFamily,
 } from './migrations.js';
-import { idsWithoutRow, partitionedTables } from './partitioned-schema.js';
+import { idsWithoutRow, partitionedTables, partitionFunctions } from './partitioned-schema.js';
 import { makePartitions, partitionedBy } from './partitions.js';
 import { type TableKind, tableKind } from './table-statements.js';
 import { tombstoneClock, tombstoneSettling, tombstoneTable } from './tombstones.js';
@@ -117,6 +117,7 @@ function familyOf(names: TableNames, kind: TableKind): TableFamily {
     quotedSchema: names.quotedSchema,
     ledger: names.migrations,
     tables: [names.checkpoints, names.tombstones, ...(kind === 'partitioned' ? [names.ids] : [])],
+    ...(kind === 'partitioned' && { functions: partitionFunctions(names) }),
     changes: CHANGES.map((change) => change(names, kind)),
     check: (client) => checkFamily(client, names),
   };

@@ -77,6 +77,19 @@ it('batches that store an id again after TRUNCATE, side by side, leave the newes
   }
 });
 
+it.each([
+  ['they were dropped', 'SELECT'],
+  ['an earlier release made the table', 'DELETE FROM $.checkpoints_migrations WHERE version = 4'],
+])('a save makes the functions of the table where %s', async (_, also) => {
+  const { schema } = here.place;
+  const before = newCheckpoint({ id: 'a', timestamp: JANUARY, version: 5 });
+  const store = plainStore();
+  await store.save(before);
+  await query(`DROP FUNCTION ${schema}.checkpoints_stored; ${also.replace('$', schema)}`);
+  expect(await (await store.save({ ...before, version: 1 })).committed()).toBe('superseded');
+  expect(await outOfLine()).toEqual([]);
+});
+
 describe('without a default partition', () => {
   const drop = () => query(`DROP TABLE ${here.place.schema}.checkpoints_default`);
 
