@@ -1,3 +1,5 @@
+import { type DrainProblem, drainProblemText } from './drain-problem.js';
+
 /**
  * Every error class of this package. `code` is stable and meant for programs; messages are meant for people and never
  * hold a state, metadata, a password or an SQL parameter (promise P8).
@@ -148,16 +150,20 @@ export class SchemaMismatchError extends CheckpointQueueError {
   }
 }
 
-/** Acknowledged saves were not committed within the time given. They are not lost: they wait in the queue. */
+/** Acknowledged saves were not committed within the time given. They are not lost: they stay queued and will be committed. */
 export class PendingWritesTimeoutError extends CheckpointQueueError {
   constructor(
+    /** 0: all are done, and PostgreSQL did not answer. */
     readonly pendingJobs: number,
     readonly timeoutMs: number,
+    /** Undefined where a worker takes jobs and has not come to these, or Redis did not answer. */
+    readonly reason?: DrainProblem,
   ) {
-    super(
-      'PENDING_WRITES_TIMEOUT',
-      `${pendingJobs} queued write job(s) not committed after ${timeoutMs} ms. Is a worker running (ckpt worker)?`,
-    );
+    const problem =
+      pendingJobs === 0
+        ? `PostgreSQL did not tell within ${timeoutMs} ms what became of the save`
+        : `${pendingJobs} queued write job(s) not committed after ${timeoutMs} ms: ${drainProblemText(reason)}`;
+    super('PENDING_WRITES_TIMEOUT', `${problem}. What was acknowledged is kept and will be committed`);
   }
 }
 

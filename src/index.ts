@@ -17,6 +17,7 @@ export type {
   ReplayResult,
   ReplayWaitOptions,
 } from './dead-letters/replay-options.js';
+export type { DrainProblem } from './drain-problem.js';
 export {
   BackpressureError,
   CheckpointNotFoundError,
@@ -77,6 +78,7 @@ export { MemoryCheckpointStore } from './store/memory-store.js';
 export { PostgresCheckpointStore, type PostgresCheckpointStoreOptions } from './store/postgres-store.js';
 export type { QueuedCheckpointStoreOptions } from './store/queued-options.js';
 export { QueuedCheckpointStore } from './store/queued-store.js';
+export type { WaitOptions } from './store/wait-limit.js';
 export type { BatchEvent, CommitLag, WriterStats } from './writer/batch-committer.js';
 export { CheckpointWriter } from './writer/checkpoint-writer.js';
 export type { BreakerState, Failure as RetryEvent } from './writer/circuit-breaker.js';

@@ -83,20 +83,10 @@ export class ReplayOutcomes {
     timeoutMs: number,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    let stop = () => {};
-    const stopped = new Promise<void>((resolve) => {
-      stop = resolve;
-    });
-    signal?.addEventListener('abort', stop, { once: true });
-    const waiting = this.watcher.whenEnded(jobIds, timeoutMs).catch((error) => {
-      if (!(error instanceof PendingWritesTimeoutError)) throw error;
-    });
     try {
-      await Promise.race([waiting, stopped]);
-    } finally {
-      signal?.removeEventListener('abort', stop);
-      // Nobody waits for it any more when it was stopped.
-      waiting.catch(() => {});
+      await this.watcher.whenEnded(jobIds, { timeoutMs, ...(signal && { signal }) });
+    } catch (error) {
+      if (!(error instanceof PendingWritesTimeoutError) && !signal?.aborted) throw error;
     }
   }
 }

@@ -17,6 +17,7 @@ import { openReplica, type ReadReplica } from '../postgres/read-replica.js';
 import type { DeadLetterRecord } from '../redis/dead-letter-job.js';
 import { creatingMissingTables } from '../store/creating-tables.js';
 import { deadLettered } from '../store/dead-letter-lookup.js';
+import { checkWaitOptions, type WaitOptions } from '../store/wait-limit.js';
 import { WriteQueue } from '../store/write-queue.js';
 import { configOf, limitOf, placeOf, validThreadId, writePlace } from './configs.js';
 import { GraphEncoder, serializedBy } from './graph-encoder.js';
@@ -205,12 +206,14 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
 
   /**
    * Waits until what was put here is committed; with a thread, until all of that thread is, whoever put it.
-   * @throws AggregateError of DeadLetteredError for what PostgreSQL refused
+   * @throws AggregateError of DeadLetteredError for what PostgreSQL refused; PendingWritesTimeoutError at `timeoutMs`, the reason of the
+   *   signal, InvalidConfigError naming the option
    */
-  async flush(threadId?: string): Promise<void> {
+  async flush(threadId?: string, options: WaitOptions = {}): Promise<void> {
     this.#queue.assertOpen();
+    checkWaitOptions(options, 'flush');
     await this.#puts.settled();
-    await this.#queue.flush(threadId === undefined ? undefined : validThreadId(threadId));
+    await this.#queue.flush(threadId === undefined ? undefined : validThreadId(threadId), options);
   }
 
   /** Threads by their id, with the newest checkpoint of each. Sees what is committed. @throws InvalidConfigError, DatabaseError */

@@ -4,6 +4,7 @@ import { validName } from '../checkpoint.js';
 import { InvalidCheckpointError, InvalidConfigError } from '../errors.js';
 import { checkOptions, type KnownKeys } from '../known-keys.js';
 import { isWhole, isWithin } from '../numbers.js';
+import type { WaitOptions } from './wait-limit.js';
 
 /**
  * A place for checkpoints. All stores keep the same contract and differ in when a save is durable: `PostgresCheckpointStore`
@@ -75,10 +76,12 @@ export interface SaveReceipt {
   /** The save's place in the order of all saves and deletes; microseconds since 1970 or a little more. */
   readonly sequence: number;
   /**
-   * Resolves when it is certain what became of the save: stored, not needed because a newer one is stored, or deleted.
-   * @throws WriteRefusedError
+   * Resolves when it is certain what became of the save: stored, not needed because a newer one is stored, or deleted. Without a limit it
+   * waits as long as it takes, also where no worker runs.
+   * @throws DeadLetteredError, WriteRefusedError, SaveLostError; PendingWritesTimeoutError at `timeoutMs`, with the reason where it is known;
+   *   the reason of the signal; InvalidConfigError naming the option
    */
-  committed(): Promise<CommitOutcome>;
+  committed(options?: WaitOptions): Promise<CommitOutcome>;
 }
 
 export interface ReadOptions {

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ClosedError, PendingWritesTimeoutError } from '../errors.js';
 import type { RedisConnection } from '../redis/connection.js';
-import { timerMs, withDeadline } from '../redis/deadline.js';
+import { withDeadline } from '../redis/deadline.js';
+import { readDrainState } from '../redis/drain-state.js';
 import { type JobEnd, jobEnds } from '../redis/job-ends.js';
 import {
   type Destination,
@@ -13,6 +14,7 @@ import {
   type QueueKeys,
 } from '../redis/queue-keys.js';
 import { retryUntil } from '../redis/retry.js';
+import { WaitLimit, type WaitOptions } from './wait-limit.js';
 
 interface Awaited {
   readonly jobId: string;
@@ -25,6 +27,8 @@ const POLL_MS = { first: 2, max: 50 };
 /** Deadline of one look; the next one follows, as long as somebody waits. */
 const LOOK_TIMEOUT_MS = 2000;
 const JOBS_A_LOOK = 2000;
+/** How long an error of a wait that has run out is held back to find the reason. */
+const REASON_TIMEOUT_MS = 500;
 
 /**
  * Tells when jobs are done. Job and payload are the truth: the worker commits, BullMQ removes the job, then the worker removes the
@@ -115,25 +119,27 @@ export class CommitWatcher {
 
   /**
    * Waits until all of the jobs have ended; gives those that were refused.
-   * @throws PendingWritesTimeoutError
+   * @throws PendingWritesTimeoutError; ClosedError; the reason of the signal
    */
-  async whenEnded(jobIds: Iterable<string>, timeoutMs = Number.POSITIVE_INFINITY): Promise<string[]> {
+  async whenEnded(jobIds: Iterable<string>, options: WaitOptions = {}): Promise<string[]> {
     if (this.#closed) throw new ClosedError('store');
+    const limit = new WaitLimit(options);
     const unique = [...new Set(jobIds)];
     // If Redis is away, the watch below goes on asking.
-    const ended = await this.ended(unique).catch(() => new Map<string, JobEnd>());
+    const looked = this.ended(unique).catch(() => undefined);
+    const ended = (await limit.settle(looked)) ?? new Map<string, JobEnd>();
     const failed = unique.filter((jobId) => ended.get(jobId) === 'failed');
     const left = unique.filter((jobId) => !ended.has(jobId));
     if (left.length === 0) return failed;
     // Closed during the look above: nobody would settle the watches.
     if (this.#closed) throw new ClosedError('store');
     const watches = left.map((jobId) => this.#watch(jobId));
-    const timer = this.#expire(watches, timeoutMs);
     try {
-      const ends = await Promise.all(watches.map(({ end }) => end));
-      return [...failed, ...left.filter((_, index) => ends[index] === 'failed')];
+      const ends = await limit.settle(Promise.all(watches.map(({ end }) => end)));
+      if (ends) return [...failed, ...left.filter((_, index) => ends[index] === 'failed')];
+      const pending = watches.filter(({ awaited }) => this.#awaited.has(awaited)).length;
+      throw await this.#timedOut(pending, limit);
     } finally {
-      clearTimeout(timer);
       for (const { awaited } of watches) this.#awaited.delete(awaited);
     }
   }
@@ -154,13 +160,11 @@ export class CommitWatcher {
     return { awaited, end: promise };
   }
 
-  #expire(watches: readonly { awaited: Awaited }[], timeoutMs: number): NodeJS.Timeout | undefined {
-    if (timeoutMs === Number.POSITIVE_INFINITY) return undefined;
-    return setTimeout(() => {
-      const pending = watches.filter(({ awaited }) => this.#awaited.has(awaited)).length;
-      for (const { awaited } of watches)
-        awaited.reject(new PendingWritesTimeoutError(pending, Math.round(timeoutMs)));
-    }, timerMs(timeoutMs));
+  async #timedOut(pending: number, { timeoutMs }: WaitLimit): Promise<PendingWritesTimeoutError> {
+    const deadline = performance.now() + REASON_TIMEOUT_MS;
+    const reading = readDrainState(this.connection.client, this.keys);
+    const state = await withDeadline(deadline, reading, 'looking for workers').catch(() => undefined);
+    return new PendingWritesTimeoutError(pending, Math.round(timeoutMs), state?.problem);
   }
 
   async #look(): Promise<void> {

@@ -32,7 +32,9 @@ export class LatestFence {
     const deadline = performance.now() + timeoutMs;
     const { jobIds, deadLetters } = await this.options.watcher.pending(executionId, timeoutMs);
     if (jobIds.length === 0) return deadLetters;
-    const [refused] = await this.options.watcher.whenEnded(jobIds, Math.max(0, deadline - performance.now()));
+    const [refused] = await this.options.watcher.whenEnded(jobIds, {
+      timeoutMs: Math.max(0, deadline - performance.now()),
+    });
     // A read without what was refused would give an older state for the latest.
     if (refused) throw await this.options.refusal(refused);
     // Of what was waited for, some may have become dead letters.

@@ -4,7 +4,7 @@ import {
   type SerializedCheckpoint,
   validName,
 } from '../checkpoint.js';
-import { CheckpointNotFoundError, QueueUnavailableError } from '../errors.js';
+import { CheckpointNotFoundError, PendingWritesTimeoutError, QueueUnavailableError } from '../errors.js';
 import { checkOptions } from '../known-keys.js';
 import type { Scope } from '../postgres/checkpoint-table.js';
 import { Database } from '../postgres/database.js';
@@ -40,6 +40,7 @@ import { heldRow, heldRows } from './held-rows.js';
 import { LatestReader } from './latest-reader.js';
 import { OutcomeReader } from './outcome-reader.js';
 import { QUEUED_STORE_OPTIONS, type QueuedCheckpointStoreOptions, queuedSettings } from './queued-options.js';
+import { checkWaitOptions, WaitLimit, type WaitOptions } from './wait-limit.js';
 import { WriteQueue } from './write-queue.js';
 
 const ASKING_TIME = 'asking for the time';
@@ -204,12 +205,14 @@ export class QueuedCheckpointStore implements CheckpointStore {
    * Waits until what this store was acknowledged is committed; with an execution, until all of that execution is,
    * whoever saved it. What Redis itself has lost, in a failover say, nobody waits for: receipts tell, with SaveLostError.
    * @throws AggregateError of DeadLetteredError for each save that PostgreSQL refused: of this store since the last flush, or
-   *   of the execution; WriteRefusedError among them for jobs that nobody can read
+   *   of the execution; WriteRefusedError among them for jobs that nobody can read. PendingWritesTimeoutError at `timeoutMs`; the
+   *   reason of the signal; InvalidConfigError naming the option
    */
-  async flush(executionId?: string): Promise<void> {
+  async flush(executionId?: string, options: WaitOptions = {}): Promise<void> {
     this.#queue.assertOpen();
+    checkWaitOptions(options, 'flush');
     if (executionId !== undefined) validName('executionId', executionId);
-    await this.#queue.flush(executionId);
+    await this.#queue.flush(executionId, options);
   }
 
   /** Sends what is still gathered to Redis, then closes. Does not wait for commits: see `flush`. Idempotent. */
@@ -246,9 +249,13 @@ export class QueuedCheckpointStore implements CheckpointStore {
   }
 
   #receipt({ id, executionId, version }: SerializedCheckpoint, { jobId, sequence }: Enqueued): SaveReceipt {
-    const committed = async (): Promise<CommitOutcome> => {
-      await this.#queue.whenDone(jobId);
-      return this.#outcomes.read({ id, executionId, version, sequence });
+    const committed = async (options: WaitOptions = {}): Promise<CommitOutcome> => {
+      checkWaitOptions(options, 'committed');
+      const limit = new WaitLimit(options);
+      await this.#queue.whenDone(jobId, options);
+      const outcome = await limit.settle(this.#outcomes.read({ id, executionId, version, sequence }));
+      if (outcome === undefined) throw new PendingWritesTimeoutError(0, limit.timeoutMs);
+      return outcome;
     };
     return { id, sequence, committed };
   }

@@ -1,21 +1,27 @@
 import type { EncodableRecord } from '../chunk.js';
+import type { DrainProblem } from '../drain-problem.js';
 import { ClosedError, WriteRefusedError } from '../errors.js';
 import { type Logger, silentLogger } from '../logger.js';
 import type { Enqueued, ProducerLimits } from '../producer/limits.js';
 import { Producer } from '../producer/producer.js';
 import { RedisConnection } from '../redis/connection.js';
 import type { DeadLetterRecord } from '../redis/dead-letter-queue.js';
+import { readDrainState } from '../redis/drain-state.js';
 import { destinationOf, queueKeys } from '../redis/queue-keys.js';
+import { askWithin } from '../redis/retry.js';
 import type { PipelineOptions } from '../writer/pipeline-options.js';
 import type { Sink } from '../writer/sink.js';
 import type { CheckpointWriterOptions } from '../writer/writer-options.js';
 import { AcknowledgedJobs } from './acknowledged-jobs.js';
 import { CommitWatcher } from './commit-watcher.js';
 import { DeadLetterLookup, deadLettered } from './dead-letter-lookup.js';
+import { DrainWatch } from './drain-watch.js';
 import { EmbeddedWriter } from './embedded-writer.js';
 import { DEFAULT_READ_TIMEOUT_MS, LatestFence } from './latest-fence.js';
+import type { WaitOptions } from './wait-limit.js';
 
 const EMBEDDED_CLOSE_MS = 10_000;
+const DRAIN_LOOK_MS = 2000;
 const JOB_FAILED_REASON = 'failedReason';
 
 export interface WriteQueueOptions {
@@ -43,6 +49,7 @@ export class WriteQueue {
   readonly fence: LatestFence;
   readonly #watcher: CommitWatcher;
   readonly #acknowledged: AcknowledgedJobs;
+  readonly #drain: DrainWatch;
   readonly #jobPrefix: string;
   readonly #logger: Logger;
   readonly #embedded: EmbeddedWriter | undefined;
@@ -77,6 +84,11 @@ export class WriteQueue {
       ended: (jobIds) => this.#watcher.ended(jobIds),
       refusals: async (ranges) => (await this.deadLetters.bySequence(ranges)).map(deadLettered),
     });
+    this.#drain = new DrainWatch(
+      () =>
+        askWithin(DRAIN_LOOK_MS, () => readDrainState(this.connection.client, keys), 'looking for workers'),
+      (problem, message) => warnNotDraining(pipeline.logger, problem, message),
+    );
     this.#embedded = writer && new EmbeddedWriter(writer, logger);
   }
 
@@ -87,12 +99,14 @@ export class WriteQueue {
   async enqueue(record: EncodableRecord): Promise<Enqueued> {
     const enqueued = await this.producer.enqueueTaken(record);
     this.#acknowledged.add(enqueued);
+    this.#drain.touch();
     return enqueued;
   }
 
-  /** Resolves when the job is done. @throws WriteRefusedError if nobody can read it */
-  async whenDone(jobId: string): Promise<void> {
-    const [failed] = await this.#watcher.whenEnded([jobId]);
+  /** Resolves when the job is done. @throws WriteRefusedError if nobody can read it; as `CommitWatcher.whenEnded` */
+  async whenDone(jobId: string, options?: WaitOptions): Promise<void> {
+    this.#drain.touch();
+    const [failed] = await this.#watcher.whenEnded([jobId], options);
     if (failed) throw await this.#refusal(failed);
   }
 
@@ -100,21 +114,25 @@ export class WriteQueue {
   async whenAllDone(timeoutMs: number): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     const jobIds = await this.#watcher.allPending(timeoutMs);
-    const [failed] = await this.#watcher.whenEnded(jobIds, Math.max(0, deadline - performance.now()));
+    const [failed] = await this.#watcher.whenEnded(jobIds, {
+      timeoutMs: Math.max(0, deadline - performance.now()),
+    });
     if (failed) throw await this.#refusal(failed);
   }
 
   /**
    * Waits until what was acknowledged here is committed; with an execution, until all of that execution is, whoever saved it.
    * @throws AggregateError of DeadLetteredError for each record that PostgreSQL refused: of those acknowledged here since the last
-   *   flush, or of the execution; WriteRefusedError among them for jobs that nobody can read
+   *   flush, or of the execution; WriteRefusedError among them for jobs that nobody can read; PendingWritesTimeoutError, the reason of
+   *   the signal
    */
-  async flush(executionId?: string): Promise<void> {
+  async flush(executionId?: string, options?: WaitOptions): Promise<void> {
+    this.#drain.touch();
     const jobIds =
       executionId === undefined
         ? this.#acknowledged.jobIds
         : (await this.#watcher.pending(executionId, DEFAULT_READ_TIMEOUT_MS)).jobIds;
-    const failed = await this.#watcher.whenEnded(jobIds);
+    const failed = await this.#watcher.whenEnded(jobIds, options);
     const refusals =
       executionId === undefined
         ? await this.#acknowledged.settle(jobIds)
@@ -138,7 +156,7 @@ export class WriteQueue {
   async #close(): Promise<void> {
     await this.producer.close();
     await this.#closeEmbedded();
-    await this.#watcher.close();
+    await Promise.all([this.#watcher.close(), this.#drain.close()]);
     await this.#acknowledged.settled();
     this.connection.close();
   }
@@ -148,7 +166,7 @@ export class WriteQueue {
     if (!this.#embedded) return;
     const deadline = performance.now() + EMBEDDED_CLOSE_MS;
     const awaited = this.#embedded.failed ? [] : this.#acknowledged.jobIds;
-    await this.#watcher.whenEnded(awaited, EMBEDDED_CLOSE_MS).catch((error) => {
+    await this.#watcher.whenEnded(awaited, { timeoutMs: EMBEDDED_CLOSE_MS }).catch((error) => {
       this.#logger.warn({ code: error.code }, 'closed before all that was saved here is committed');
     });
     await this.#embedded.close(Math.max(0, deadline - performance.now()));
@@ -160,4 +178,11 @@ export class WriteQueue {
       .catch(() => 'Redis did not tell the reason');
     return new WriteRefusedError(jobId, reason ?? 'the reason is gone');
   }
+}
+
+/** To the logger, or without one as a warning of the process: the library is silent by default, and this must not be. */
+function warnNotDraining(logger: Logger | undefined, reason: DrainProblem, message: string): void {
+  const code = 'QUEUE_NOT_DRAINING';
+  if (logger) logger.warn({ code, reason }, message);
+  else process.emitWarning(message, { type: 'CheckpointQueueWarning', code });
 }
