@@ -13,6 +13,7 @@ export type {
 export type { ImportResult } from './dead-letters/import-lines.js';
 export type {
   ReplayOptions,
+  ReplayOutcome,
   ReplayProgress,
   ReplayResult,
   ReplayWaitOptions,

@@ -1,4 +1,4 @@
-import type { ReplayResult } from '../dead-letters/replay-options.js';
+import type { ReplayOutcome, ReplayResult } from '../dead-letters/replay-options.js';
 import { CommandError } from './command.js';
 
 /** The result of a replay for people: what became of how many. */
@@ -19,4 +19,21 @@ export function replayText(result: ReplayResult): string {
 /** @throws CommandError if anything was refused again */
 export function assertNoneDead({ deadAgain }: ReplayResult): void {
   if (deadAgain > 0) throw new CommandError(`${deadAgain} refused again`, 'DEAD_AGAIN');
+}
+
+const OUTCOMES: Readonly<Record<ReplayOutcome['outcome'], string>> = {
+  committed: 'committed',
+  superseded: 'superseded by a newer save',
+  deleted: 'deleted since',
+  deadAgain: 'dead again',
+  pending: 'still in the queue',
+  unknown: 'ended without a trace in PostgreSQL, or it was not asked',
+  skipped: 'not there any more, or its payload is lost',
+};
+
+/** One line for one dead letter. */
+export function outcomeText({ deadLetterId, id, outcome, nextDeadLetterId, reason }: ReplayOutcome): string {
+  const checkpoint = id === undefined ? '' : ` (checkpoint ${id})`;
+  const again = nextDeadLetterId === undefined ? '' : ` as ${nextDeadLetterId}: ${reason}`;
+  return `${deadLetterId}${checkpoint}: ${OUTCOMES[outcome]}${again}`;
 }

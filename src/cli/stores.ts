@@ -17,7 +17,7 @@ export interface ReadCommandOptions {
 
 export function openQueuedStore(
   { config, closing }: CommandContext,
-  options: Partial<ProducerLimits> = {},
+  options: Partial<ProducerLimits> & { logger?: Logger } = {},
 ): QueuedCheckpointStore {
   const settings = pickKnown(withServices(config), QUEUED_STORE_OPTIONS);
   return closing(new QueuedCheckpointStore({ ...settings, ...options }));
@@ -43,8 +43,8 @@ export function openForReading(
   return [context.closing(store), readOptions];
 }
 
-/** Why a read took long, or is not of the replica that was asked for. */
-const TO_STDERR: Logger = { ...silentLogger, warn: (_, message) => note(`ckpt: ${message}`) };
+/** What a person should know beside the result: why something takes long, or is not of the replica that was asked for. */
+export const TO_STDERR: Logger = { ...silentLogger, warn: (_, message) => note(`ckpt: ${message}`) };
 
 /** @throws UsageError naming the option. */
 export function wholeNumber(

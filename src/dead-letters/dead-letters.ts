@@ -149,7 +149,7 @@ export class DeadLetters {
   async #replay(options: DeadLetterSelection & ReplayOptions): Promise<ReplayResult> {
     checkSelection(options, { of: 'replay', options: REPLAY_OPTIONS });
     checkReplayOptions(options);
-    const { ids, filter, dryRun = false, ratePerSecond, onProgress, signal } = options;
+    const { ids, filter, dryRun = false, ratePerSecond, onProgress, onOutcome, signal } = options;
     if (dryRun) return { ...NOTHING_REPLAYED, replayed: await countSelected(this.#reader, options) };
     const total = onProgress ? (ids?.length ?? (await this.#reader.count(filter ?? {}))) : 0;
     const { replayed, skipped } = await replayMany({
@@ -159,8 +159,10 @@ export class DeadLetters {
       signal,
       stopped: () => signal?.aborted === true || this.#closing !== undefined,
       onEnd: (counts) => onProgress?.({ ...counts, done: counts.replayed + counts.skipped, total }),
+      onSkip: ({ deadLetterId, letter }) =>
+        onOutcome?.({ deadLetterId, id: letter?.job.id, outcome: 'skipped' }),
     });
-    return this.#result(replayed, skipped, options, signal);
+    return this.#result(replayed, skipped, options);
   }
 
   /**
@@ -209,7 +211,7 @@ export class DeadLetters {
       page = [];
       removed += await askWithin(TIMEOUT_MS, () => this.#queue.remove(letters), 'purging dead letters');
     };
-    for await (const letter of selectedLetters(this.#reader, options)) {
+    for await (const { letter } of selectedLetters(this.#reader, options)) {
       this.#assertOpen();
       if (letter) page.push(letter);
       if (page.length === PURGE_PAGE) await removePage();
@@ -267,12 +269,11 @@ export class DeadLetters {
   async #result(
     replayed: readonly DeadLetterJob[],
     skipped: number,
-    { wait = true, waitTimeoutMs = DEFAULT_WAIT_TIMEOUT_MS }: ReplayWaitOptions,
-    signal?: AbortSignal,
+    { wait = true, waitTimeoutMs = DEFAULT_WAIT_TIMEOUT_MS, signal, onOutcome }: ReplayOptions,
   ): Promise<ReplayResult> {
     const counts =
       wait && !this.#closing
-        ? await this.#outcomes.count(replayed, waitTimeoutMs, signal)
+        ? await this.#outcomes.count(replayed, waitTimeoutMs, { signal, onOutcome })
         : { pending: replayed.length };
     return { ...NOTHING_REPLAYED, ...counts, replayed: replayed.length, skipped };
   }

@@ -1,17 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { DeadLetterJob, DeadLetterRecord } from '../redis/dead-letter-job.js';
+import type { DeadLetterJob } from '../redis/dead-letter-job.js';
 import { timerMs } from '../redis/deadline.js';
 import { Lanes } from './lanes.js';
 import type { ReplayEnd } from './replayer.js';
+import type { SelectedLetter } from './selected-letters.js';
 
 export interface ReplayManyOptions {
-  /** Undefined for what was asked for and is not there. */
-  letters: AsyncIterable<DeadLetterRecord | undefined>;
+  letters: AsyncIterable<SelectedLetter>;
   replayOne: (job: DeadLetterJob) => Promise<ReplayEnd>;
   ratePerSecond?: number | undefined;
   stopped: () => boolean;
   signal?: AbortSignal | undefined;
   onEnd: (counts: { replayed: number; skipped: number }) => void;
+  onSkip: (letter: SelectedLetter) => void;
 }
 
 /** Replays under way at once: they wait for Redis more than they compute. */
@@ -25,24 +26,27 @@ const MAX_IN_FLIGHT = 16;
 export async function replayMany(
   options: ReplayManyOptions,
 ): Promise<{ replayed: DeadLetterJob[]; skipped: number }> {
-  const { letters, replayOne, stopped, onEnd } = options;
+  const { letters, replayOne, stopped, onEnd, onSkip } = options;
   const replayed: DeadLetterJob[] = [];
   const lanes = new Lanes(MAX_IN_FLIGHT);
   const pace = new Pace(options.ratePerSecond, options.signal);
   let skipped = 0;
-  const run = async (job: DeadLetterJob) => {
-    const end = await replayOne(job);
+  const run = async (selected: SelectedLetter) => {
+    const job = selected.letter?.job;
+    const end = job ? await replayOne(job) : 'skipped';
     if (end === 'stopped') return;
-    if (end === 'replayed') replayed.push(job);
-    else skipped++;
+    if (job && end === 'replayed') replayed.push(job);
+    else {
+      skipped++;
+      onSkip(selected);
+    }
     onEnd({ replayed: replayed.length, skipped });
   };
   try {
     for await (const letter of letters) {
       await pace.next();
       if (lanes.failed || stopped()) break;
-      if (letter) await lanes.begin(() => run(letter.job));
-      else onEnd({ replayed: replayed.length, skipped: ++skipped });
+      await lanes.begin(() => run(letter));
     }
   } finally {
     await lanes.settled();

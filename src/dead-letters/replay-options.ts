@@ -17,6 +17,8 @@ export interface ReplayOptions extends ReplayWaitOptions {
   ratePerSecond?: number;
   /** Told after each dead letter; must not throw. */
   onProgress?: (progress: ReplayProgress) => void;
+  /** Told once for each dead letter when it is known what became of it, at the end of the waiting; must not throw. */
+  onOutcome?: (outcome: ReplayOutcome) => void;
   /** Aborted, it stops between two dead letters and returns what it came to; waits for nothing then. */
   signal?: AbortSignal;
 }
@@ -27,6 +29,17 @@ export interface ReplayProgress {
   readonly total: number;
   readonly replayed: number;
   readonly skipped: number;
+}
+
+/** What became of one dead letter that was selected: each as in `ReplayResult`. */
+export interface ReplayOutcome {
+  readonly deadLetterId: string;
+  readonly outcome: Exclude<keyof ReplayResult, 'replayed'>;
+  /** Of the checkpoint; undefined where no dead letter has this id. */
+  readonly id: string | undefined;
+  /** Of `deadAgain`: the id that the dead letter has now, and why it is refused. The former id goes on naming it. */
+  readonly nextDeadLetterId?: string;
+  readonly reason?: string;
 }
 
 /**
@@ -60,6 +73,7 @@ export const REPLAY_OPTIONS = {
   dryRun: true,
   ratePerSecond: true,
   onProgress: true,
+  onOutcome: true,
   signal: true,
 } satisfies KnownKeys<ReplayOptions>;
 

@@ -6,9 +6,9 @@ import type { CheckpointTable } from '../store/checkpoint-table.js';
 import type { CommitWatcher } from '../store/commit-watcher.js';
 import { CHECKPOINT_SINK } from '../writer/checkpoint-sink.js';
 import type { DeadLetterReader } from './dead-letter-reader.js';
-import type { ReplayResult } from './replay-options.js';
+import type { ReplayOptions, ReplayOutcome, ReplayResult } from './replay-options.js';
 
-type Outcome = Exclude<keyof ReplayResult, 'replayed' | 'skipped'>;
+type Outcome = Exclude<ReplayOutcome['outcome'], 'skipped'>;
 
 export interface AskableTable {
   readonly table: CheckpointTable;
@@ -29,43 +29,61 @@ export class ReplayOutcomes {
 
   /**
    * @param timeoutMs how long to wait for the jobs; 0: look once
+   * @param onOutcome told of each, in the order given
+   * @returns how many came to what
    * @throws DatabaseError, QueueUnavailableError, ClosedError
    */
   async count(
     replayed: readonly DeadLetterJob[],
     timeoutMs: number,
-    signal: AbortSignal | undefined,
+    { signal, onOutcome }: Pick<ReplayOptions, 'signal' | 'onOutcome'>,
   ): Promise<Pick<ReplayResult, Outcome>> {
     const deadline = performance.now() + timeoutMs;
     const counts = { committed: 0, superseded: 0, deleted: 0, deadAgain: 0, pending: 0, unknown: 0 };
     for (let from = 0; from < replayed.length; from += PAGE) {
-      const some = replayed.slice(from, from + PAGE);
-      for (const outcome of await this.#outcomes(some, deadline, signal)) counts[outcome]++;
+      const jobs = replayed.slice(from, from + PAGE);
+      const ends = await this.#ends(jobs.map(jobIdOf), deadline, signal);
+      for (const outcome of await this.#outcomes(jobs, ends)) {
+        counts[outcome.outcome]++;
+        onOutcome?.(outcome);
+      }
     }
     return counts;
   }
 
   async #outcomes(
     jobs: readonly DeadLetterJob[],
-    deadline: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Outcome[]> {
-    const ends = await this.#ends(jobs.map(jobIdOf), deadline, signal);
+    ends: ReadonlyMap<string, JobEnd>,
+  ): Promise<(ReplayOutcome & { outcome: Outcome })[]> {
     const done = jobs.filter((job) => ends.get(jobIdOf(job)) === 'done');
-    const outcomes: Outcome[] = jobs.flatMap((job) => {
-      const end = ends.get(jobIdOf(job));
-      return end === undefined ? ['pending'] : end === 'failed' ? ['unknown'] : [];
-    });
     const deadAgain = await this.letters.resolve(done.map(nextLetterOf));
-    const others = done.filter((job) => !deadAgain.has(nextLetterOf(job)));
-    outcomes.push(...Array.from({ length: deadAgain.size }, () => 'deadAgain' as const));
-    const askable = others.filter(
-      ({ sink, target }) => sink === CHECKPOINT_SINK && target === this.postgres?.target,
+    const askable = done.filter(
+      (job) =>
+        !deadAgain.has(nextLetterOf(job)) &&
+        job.sink === CHECKPOINT_SINK &&
+        job.target === this.postgres?.target,
     );
-    outcomes.push(...Array.from({ length: others.length - askable.length }, () => 'unknown' as const));
-    if (!this.postgres || askable.length === 0) return outcomes;
-    const told = await this.postgres.table.outcomes(askable);
-    return [...outcomes, ...told.map((outcome) => (outcome === 'lost' ? 'unknown' : outcome))];
+    const told = askable.length > 0 ? await this.postgres?.table.outcomes(askable) : undefined;
+    const stored = new Map(askable.map((job, index) => [job, told?.[index]]));
+    return jobs.map((job) => {
+      const end = ends.get(jobIdOf(job));
+      const again = deadAgain.get(nextLetterOf(job));
+      const known = stored.get(job) ?? 'lost';
+      const outcome: Outcome =
+        end === undefined
+          ? 'pending'
+          : again
+            ? 'deadAgain'
+            : end === 'failed' || known === 'lost'
+              ? 'unknown'
+              : known;
+      return {
+        deadLetterId: deadLetterIdOf(job.sequence, job.replays),
+        id: job.id,
+        outcome,
+        ...(again && { nextDeadLetterId: again.deadLetterId, reason: again.job.reason }),
+      };
+    });
   }
 
   async #ends(

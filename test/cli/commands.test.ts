@@ -66,7 +66,7 @@ test('what is saved from JSON lines is committed by a worker and can be loaded, 
     env,
     lines.map((line) => JSON.stringify(line)).join('\n'),
   );
-  expect(JSON.parse(saved.stdout)).toEqual({ saved: 2, bad: 0, state: 'committed' });
+  expect(JSON.parse(saved.stdout)).toMatchObject({ saved: 2, bad: 0, state: 'committed', committed: 2 });
 
   const loaded = await runCli(['load', 'a', '--json'], env);
   expect(JSON.parse(loaded.stdout)).toEqual({ ...lines[0], metadata: null, version: 1 });

@@ -8,10 +8,12 @@ import { type CommandContext, CommandError, type CommonOptions, note, runCommand
 import { openInput } from '../input.js';
 import { linesOf } from '../lines.js';
 import { progressBar } from '../progress-bar.js';
-import { openQueuedStore } from '../stores.js';
+import { endsText, problemsOf, SaveEnds } from '../save-ends.js';
+import { openQueuedStore, TO_STDERR, wholeNumber } from '../stores.js';
 
 interface SaveCommandOptions extends CommonOptions {
   wait?: boolean;
+  waitMs?: string;
   skipBad?: boolean;
 }
 
@@ -29,28 +31,59 @@ export function registerSave(program: Command): void {
   program
     .command('save <file>')
     .description('save checkpoints from a file of JSON lines, or from standard input (-)')
-    .option('--wait', 'until PostgreSQL has them')
+    .option('--wait', 'until PostgreSQL has them, and tell what became of them')
+    .option('--wait-ms <ms>', 'with --wait: how long, after the last line (default: as long as it takes)')
     .option('--skip-bad', 'go on after a line that is not a checkpoint (exit code 1 in the end)')
     .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nExit code 0: all saved; 1: a line was bad, a save failed or, with --wait, was refused or not committed in time;\n' +
+        '2: wrong usage; 130: interrupted. What was acknowledged stays saved in any case.',
+    )
     .action((file: string, options: SaveCommandOptions) =>
       runCommand(options, async (context) => {
+        const waitMs = options.waitMs === undefined ? undefined : wholeNumber('--wait-ms', options.waitMs);
         const { input, bytes } = await openInput(file);
-        const store = openQueuedStore(context, { onQueueFull: 'wait' });
-        const result = await saveLines(context, store, input, { bytes, skipBad: options.skipBad ?? false });
-        if (options.wait && !context.signal.aborted) await context.interruptible(store.flush());
-        const state = options.wait ? 'committed' : 'acknowledged';
-        context.print({ ...result, state }, `${result.saved} saves ${state}`);
-        if (result.bad > 0)
-          throw new CommandError(`${result.bad} line(s) were no checkpoints and were left out`);
+        const store = openQueuedStore(context, { onQueueFull: 'wait', logger: TO_STDERR });
+        const ends = options.wait ? new SaveEnds(context.signal) : undefined;
+        const result = await saveLines(context, store, input, {
+          bytes,
+          skipBad: options.skipBad ?? false,
+          ends,
+        });
+        await ends?.settled(waitMs);
+        const problems = [
+          ...(result.bad > 0 ? [`${result.bad} line(s) were no checkpoints and were left out`] : []),
+          ...(ends ? problemsOf(ends.counts) : []),
+        ];
+        print(context, result, ends);
+        if (problems.length > 0 && !context.signal.aborted) throw new CommandError(problems.join('; '));
       }),
     );
+}
+
+function print(
+  { print, json, signal }: CommandContext,
+  result: SaveResult,
+  ends: SaveEnds | undefined,
+): void {
+  if (!ends) {
+    print({ ...result, state: 'acknowledged' }, `${result.saved} saves acknowledged`);
+    return;
+  }
+  const { counts, failures } = ends;
+  const state = problemsOf(counts).length === 0 ? 'committed' : 'incomplete';
+  const interrupted = signal.aborted;
+  const value = { ...result, state, ...counts, interrupted, notCommitted: failures.entries };
+  print(value, `${interrupted ? 'interrupted; ' : ''}${result.saved} saves: ${endsText(counts)}`);
+  if (!json) failures.note('see ckpt dead list');
 }
 
 async function saveLines(
   { config, signal, json }: CommandContext,
   store: QueuedCheckpointStore,
   input: Readable,
-  { bytes, skipBad }: { bytes?: number; skipBad: boolean },
+  { bytes, skipBad, ends }: { bytes?: number | undefined; skipBad: boolean; ends: SaveEnds | undefined },
 ): Promise<SaveResult> {
   const bar = bytes !== undefined && process.stderr.isTTY && !json ? progressBar('saving', bytes) : undefined;
   const result: SaveResult = { saved: 0, bad: 0 };
@@ -72,8 +105,9 @@ async function saveLines(
         const saving = store
           .save(checkpoint)
           .then(
-            () => {
+            (receipt) => {
               result.saved++;
+              ends?.add(receipt);
             },
             (error: unknown) => {
               failure ??= error;
@@ -93,6 +127,7 @@ async function saveLines(
           failure = new CommandError(`stopped at line ${lineNumber}; --skip-bad would go on`, error.code);
       }
       while (inFlight.size >= MAX_IN_FLIGHT || bytesInFlight > maxBytes) await Promise.race(inFlight);
+      await ends?.room();
     }
     await Promise.all(inFlight);
   } finally {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { DeadLetterSelection } from '../../../dead-letters/dead-letter-filter.js';
 import type { DeadLetters } from '../../../dead-letters/dead-letters.js';
-import type { ReplayProgress, ReplayResult } from '../../../dead-letters/replay-options.js';
+import type { ReplayOutcome, ReplayProgress, ReplayResult } from '../../../dead-letters/replay-options.js';
 import { type CommandContext, note, runCommand, UsageError } from '../../command.js';
 import {
   addFilterOptions,
@@ -10,8 +10,9 @@ import {
   openDeadLetters,
   selectionOf,
 } from '../../dead-letters.js';
+import { OutcomeList } from '../../outcome-list.js';
 import { progressBar } from '../../progress-bar.js';
-import { assertNoneDead, replayText } from '../../replay-text.js';
+import { assertNoneDead, outcomeText, replayText } from '../../replay-text.js';
 import { wholeNumber } from '../../stores.js';
 
 interface ReplayCommandOptions extends FilterOptions {
@@ -33,7 +34,8 @@ export function registerDeadReplay(dead: Command): void {
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nExit code 1 if anything is refused again. Ctrl-C stops between two dead letters.',
+      '\nTells what became of each dead letter that is not committed. Exit code 0: none is refused again; 1: some are, or the replay ' +
+        'failed;\n2: wrong usage; 130: interrupted. Ctrl-C stops between two dead letters.',
     )
     .action((ids: string[], options: ReplayCommandOptions) =>
       runCommand(options, async (context) => {
@@ -44,9 +46,12 @@ export function registerDeadReplay(dead: Command): void {
           context.print({ wouldReplay: result.replayed }, `${countText(result.replayed)} to replay`);
           return;
         }
-        const result = await replay(context, letters, selection, options);
-        const stopped = context.signal.aborted ? 'interrupted; ' : '';
-        context.print({ ...result, interrupted: context.signal.aborted }, stopped + replayText(result));
+        const others = new OutcomeList(outcomeText);
+        const result = await replay(context, letters, selection, options, others);
+        const interrupted = context.signal.aborted;
+        const stopped = interrupted ? 'interrupted; ' : '';
+        context.print({ ...result, interrupted, notCommitted: others.entries }, stopped + replayText(result));
+        if (!context.json) others.note('see ckpt dead list');
         if (!context.signal.aborted) assertNoneDead(result);
       }),
     );
@@ -58,6 +63,7 @@ async function replay(
   letters: DeadLetters,
   selection: DeadLetterSelection,
   { rate, wait, waitMs }: ReplayCommandOptions,
+  others: OutcomeList<ReplayOutcome>,
 ): Promise<ReplayResult> {
   const waitTimeoutMs = waitMs === undefined ? undefined : wholeNumber('--wait-ms', waitMs);
   const ratePerSecond = rate === undefined ? undefined : perSecond(rate);
@@ -70,6 +76,9 @@ async function replay(
       signal,
       ...(waitTimeoutMs !== undefined && { waitTimeoutMs }),
       ...(ratePerSecond !== undefined && { ratePerSecond }),
+      onOutcome: (outcome) => {
+        if (outcome.outcome !== 'committed') others.add(outcome);
+      },
       onProgress: (progress) => {
         last = progress;
         bar?.setTotal(Math.max(progress.total, progress.done));
