@@ -21,7 +21,7 @@ export interface DeadLettersOptions {
   schema?: string;
   /** Default `checkpoints`. */
   table?: string;
-  /** Jobs that may wait in the queue before a replay waits for room. Default 10,000, a tenth of what producers may fill; 0: no limit. */
+  /** Jobs that may be in the queue and not done before a replay waits for room. Default 10,000, a tenth of what producers may fill; 0: no limit. */
   maxQueueDepth?: number;
   /** One dead letter is in the queue again, or its replay fails, within this time, in milliseconds. Default 5000. */
   enqueueTimeoutMs?: number;

@@ -47,11 +47,12 @@ const DEPTH_SHARE = { warning: 0.5, error: 0.9 };
 
 function depth({ waiting, active, delayed }: QueueStats, maximum: number): Verdict {
   const limit = maximum === 0 ? '' : ` of at most ${maximum}`;
-  const seen = `${waiting} jobs waiting${limit}, ${active} in hand, ${delayed} delayed`;
-  if (maximum === 0 || waiting < DEPTH_SHARE.warning * maximum) return ok(seen);
+  const undone = waiting + active + delayed;
+  const seen = `${undone} jobs${limit}: ${waiting} waiting, ${active} in hand, ${delayed} delayed`;
+  if (maximum === 0 || undone < DEPTH_SHARE.warning * maximum) return ok(seen);
   const todo =
     'Saves come faster than they are committed. Start more workers (ckpt worker), or see whether PostgreSQL is slow; CKPT_MAX_QUEUE_DEPTH is the limit.';
-  return waiting < DEPTH_SHARE.error * maximum ? warning(seen, todo) : error(seen, todo);
+  return undone < DEPTH_SHARE.error * maximum ? warning(seen, todo) : error(seen, todo);
 }
 
 /** The jobs of a worker that was killed come back within 40 s: what is older has another reason. */

@@ -16,7 +16,10 @@ export interface ProducerLimits {
    * there is a copy of what is on its way to Redis or PostgreSQL, and about 2 KB for each save. Default 64 MiB.
    */
   maxPendingBytes: number;
-  /** Jobs that may wait in the queue. Default 100,000; 0: no limit. */
+  /**
+   * Jobs that may be in the queue and not done: waiting, also while it is paused, in the hands of workers, put off or prioritised.
+   * Default 100,000; 0: no limit.
+   */
   maxQueueDepth: number;
   /** At `maxQueueDepth`: `reject` with BackpressureError (default), or `wait` for room. */
   onQueueFull: 'reject' | 'wait';

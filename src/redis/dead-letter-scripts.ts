@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import { deadLetterIdOf, replayJobIdOf } from '../chunk.js';
 import type { DeadLetterJob } from './dead-letter-job.js';
+import { QUEUE_DEPTH } from './queue-depth.js';
 import { deadLetterKeys, markOf, markPrefix, type QueueKeys } from './queue-keys.js';
 import { Script } from './script.js';
 import { SEQUENCE_FUNCTIONS, sendAhead } from './sequence.js';
@@ -71,7 +72,7 @@ const REPLAY_FIELD = 'ckpt-replay';
  * sequence. Later, it is the dead letter that keeps the tombstones which the record may need; so nothing is done without it.
  * With a payload that arrived, that one replaces the dead letter's, unless a job has it already as it was.
  */
-const PREPARE = new Script(`${SEQUENCE_FUNCTIONS}
+const PREPARE = new Script(`${SEQUENCE_FUNCTIONS}${QUEUE_DEPTH}
   local job_prefix, payload_prefix, dead_prefix, dead_payload_prefix = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
   local job, letter, sequence, mark, token = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
   local limit, arrived, data = tonumber(ARGV[10]), ARGV[11], ARGV[12]
@@ -89,7 +90,7 @@ const PREPARE = new Script(`${SEQUENCE_FUNCTIONS}
     redis.call('HSET', dead_prefix .. letter, 'data', data)
   elseif redis.call('EXISTS', dead_payload_prefix .. letter) == 0 then
     return 'unreadable'
-  elseif limit > 0 and not queued and redis.call('LLEN', KEYS[3]) >= limit then
+  elseif limit > 0 and not queued and queue_depth(3) >= limit then
     return 'full'
   end
   redis.call('COPY', dead_payload_prefix .. letter, payload_prefix .. job, 'REPLACE')
@@ -208,7 +209,7 @@ export async function prepareReplay(
   const [reply] = await Promise.all([
     PREPARE.run(
       client,
-      [keys.chunks, keys.marks, keys.waiting],
+      [keys.chunks, keys.marks, ...keys.undone],
       [
         ...prefixes(keys, dead),
         jobId,

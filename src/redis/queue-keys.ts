@@ -23,6 +23,8 @@ export interface QueueKeys extends QueueName {
   /** BullMQ's lists of waiting jobs and of those in a worker's hands, its set of failed ones, and what it keeps of the queue. */
   readonly waiting: string;
   readonly active: string;
+  /** Where BullMQ keeps jobs that are not done, in the order of `QUEUE_DEPTH`. */
+  readonly undone: readonly string[];
   readonly failed: string;
   readonly meta: string;
   /** Before a job id: BullMQ's job hash, and the chunk beside it. */
@@ -87,6 +89,7 @@ function keysOf(queue: string, prefix: string): QueueKeys {
     counters: `${base}ckpt-counters`,
     waiting: `${base}wait`,
     active: `${base}active`,
+    undone: ['wait', 'paused', 'active', 'delayed', 'prioritized'].map((state) => base + state),
     failed: `${base}failed`,
     meta: `${base}meta`,
     jobPrefix: base,

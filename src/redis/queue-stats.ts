@@ -8,7 +8,7 @@ import { readWorkers, type WorkerReport } from './worker-registry.js';
 
 /** The queue at one moment. */
 export interface QueueStats {
-  /** Jobs by state; each holds one chunk. */
+  /** Jobs by state; each holds one chunk. Those with a priority, and those of a paused queue, wait too. */
   waiting: number;
   active: number;
   delayed: number;
@@ -35,11 +35,11 @@ export async function readQueueStats(connection: RedisConnection, keys: QueueKey
   });
   queue.on('error', () => {}); // reported by the calls below
   const read = async (): Promise<QueueStats> => {
-    const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
+    const counts = await queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed', 'failed');
     const [, oldest] = await client.zrange(keys.chunks, '0', '0', 'WITHSCORES');
     const nowMs = (await redisTimeUs(client, keys)) / 1000;
     return {
-      waiting: counts.waiting ?? 0,
+      waiting: (counts.waiting ?? 0) + (counts.prioritized ?? 0),
       active: counts.active ?? 0,
       delayed: counts.delayed ?? 0,
       failed: counts.failed ?? 0,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import { SequenceOutOfRangeError } from '../errors.js';
+import { QUEUE_DEPTH } from './queue-depth.js';
 import { type Destination, destinationPrefix, type QueueKeys } from './queue-keys.js';
 import { Script } from './script.js';
 
@@ -75,7 +76,7 @@ const RAISE = new Script(`${SEQUENCE_FUNCTIONS}
  * given (a second try, or a record with a sequence from before), it makes sure of the same for that one. The payload of
  * another job is never replaced: a Redis that lost its last second and whose clock went back may give a number twice.
  */
-const RESERVE = new Script(`${SEQUENCE_FUNCTIONS}
+const RESERVE = new Script(`${SEQUENCE_FUNCTIONS}${QUEUE_DEPTH}
   local count, limit, arrived, payload_prefix = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[5], ARGV[6]
   local job, first, now = ARGV[3], ARGV[4], clock()
   local function refused(reply)
@@ -83,7 +84,7 @@ const RESERVE = new Script(`${SEQUENCE_FUNCTIONS}
     return reply
   end
   if job == '' then
-    local depth = redis.call('LLEN', KEYS[4])
+    local depth = limit > 0 and queue_depth(4) or 0
     if limit > 0 and depth >= limit then
       return refused(-depth)
     end
@@ -158,7 +159,7 @@ export interface Reservation {
   readonly destination?: Destination;
   /** A sequence from another clock, above which the first one has to be. Default 0. */
   readonly above?: number;
-  /** Jobs that may wait before new chunks are refused; 0: no limit. */
+  /** Jobs that may be undone before new chunks are refused; 0: no limit. */
   readonly maxQueueDepth: number;
 }
 
@@ -188,7 +189,7 @@ export async function reserve(
     typed(
       RESERVE.run(
         client,
-        [keys.sequence, keys.chunks, keys.marks, keys.waiting],
+        [keys.sequence, keys.chunks, keys.marks, ...keys.undone],
         [
           records,
           maxQueueDepth,

@@ -61,7 +61,7 @@ describe('the doctor, on the queue,', () => {
     expect(await depthAt(5)).toMatchObject({ severity: 'ok' });
     expect(await depthAt(4)).toMatchObject({
       severity: 'warning',
-      seen: expect.stringMatching(/^2 jobs waiting of at most 4/),
+      seen: expect.stringMatching(/^2 jobs of at most 4: 2 waiting, /),
     });
     expect(await depthAt(2)).toMatchObject({ severity: 'error' });
   });

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { Queue } from 'bullmq';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { checkLimits, DEFAULT_LIMITS, type ProducerLimits } from '../../src/producer/limits.js';
 import { startWriter, testPlace } from '../store/place.js';
 import { newRecord, testProducer, waitingJobs, waitingSizes } from './producers.js';
@@ -100,6 +101,34 @@ describe('maxQueueDepth', () => {
       expect(result).toMatchObject({ status: 'rejected', reason: { code: 'CLOSED' } });
     }
     expect(await waitingJobs(place)).toHaveLength(1);
+  });
+
+  it.each(['wait', 'paused', 'active', 'delayed', 'prioritized'])(
+    'counts jobs that are %s',
+    async (state) => {
+      const place = await testPlace();
+      const key = place.keys.jobPrefix + state;
+      if (state === 'delayed' || state === 'prioritized') await place.client.zadd(key, 1, 'a', 2, 'b');
+      else await place.client.rpush(key, 'a', 'b');
+      const producer = testProducer(place, { maxQueueDepth: 2 });
+      await expect(producer.enqueue(newRecord())).rejects.toMatchObject({
+        limit: 'maxQueueDepth',
+        actual: 2,
+      });
+      expect(await place.client.zcard(place.keys.chunks)).toBe(0);
+    },
+  );
+
+  it('counts jobs that BullMQ itself has paused, prioritised, or handed to a worker that does not take them', async () => {
+    const place = await testPlace();
+    const queue = new Queue(place.queue, { connection: { url: place.redis } });
+    onTestFinished(() => queue.close());
+    await queue.pause();
+    const producer = testProducer(place, { maxQueueDepth: 3 });
+    await producer.enqueue(newRecord());
+    await queue.add('other', {}, { priority: 3 });
+    await queue.add('later', {}, { delay: 3_600_000 });
+    await expect(producer.enqueue(newRecord())).rejects.toMatchObject({ limit: 'maxQueueDepth', actual: 3 });
   });
 
   it('does not matter at 0', async () => {
