@@ -1,9 +1,18 @@
-/** Why nothing is committed: no worker is registered, the queue is paused, or all workers wait for PostgreSQL. */
-export type DrainProblem = 'no-worker' | 'queue-paused' | 'worker-without-postgres';
+/**
+ * Why nothing is committed: no worker is registered, or only workers of other tables are; the queue is paused; or all workers wait for
+ * PostgreSQL.
+ */
+export type DrainProblem =
+  | 'no-worker'
+  | 'no-worker-of-this-table'
+  | 'queue-paused'
+  | 'worker-without-postgres';
 
 const TEXTS: Readonly<Record<DrainProblem, string>> = {
   'no-worker':
     'no worker is registered for this queue; start one (ckpt worker, CheckpointWriter or the option writer)',
+  'no-worker-of-this-table':
+    'the workers of this queue write other tables; start one with this schema and table, or give each table a queue of its own',
   'queue-paused': "the queue is paused; resume it (BullMQ's Queue.resume())",
   'worker-without-postgres': 'every worker is waiting for PostgreSQL',
 };

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Cluster, Redis } from 'ioredis';
-import type { QueueKeys } from './queue-keys.js';
+import { type Destination, isSameDestination, type QueueKeys } from './queue-keys.js';
 import { Script } from './script.js';
 
 /** What a worker replica says of itself. */
@@ -14,6 +14,8 @@ export interface WorkerReport {
   readonly breaker: 'closed' | 'open';
   /** Since when the breaker is so; milliseconds since 1970. */
   readonly breakerSince: number;
+  /** What it writes: sinks, and the table of each. Missing in reports of earlier releases. */
+  readonly destinations?: readonly Destination[] | undefined;
   /** While it is open: why, and PostgreSQL's code if it gave one. */
   readonly failure?: string;
   readonly sqlState?: string;
@@ -41,10 +43,16 @@ export class WorkerRegistry {
   constructor(
     private readonly client: Redis | Cluster,
     private readonly keys: QueueKeys,
+    private readonly destinations?: readonly Destination[],
   ) {}
 
-  async report(state: Omit<WorkerReport, 'name' | 'startedAt'>): Promise<void> {
-    const report: WorkerReport = { name: this.#name, startedAt: this.#startedAt, ...state };
+  async report(state: Omit<WorkerReport, 'name' | 'startedAt' | 'destinations'>): Promise<void> {
+    const report: WorkerReport = {
+      name: this.#name,
+      startedAt: this.#startedAt,
+      destinations: this.destinations,
+      ...state,
+    };
     await REPORT.run(this.client, [this.keys.workers], [this.#name, JSON.stringify(report), GONE_AFTER_MS]);
   }
 
@@ -67,4 +75,9 @@ export async function readWorkers(
     .filter(({ seenAt }) => nowMs - seenAt <= GONE_AFTER_MS)
     .map(({ report }) => report)
     .sort((a, b) => a.startedAt - b.startedAt);
+}
+
+/** Whether the worker writes what is for this destination; one that does not say may. */
+export function serves({ destinations }: WorkerReport, wanted: Destination): boolean {
+  return !destinations || destinations.some((destination) => isSameDestination(destination, wanted));
 }

@@ -162,7 +162,7 @@ export class CommitWatcher {
 
   async #timedOut(pending: number, { timeoutMs }: WaitLimit): Promise<PendingWritesTimeoutError> {
     const deadline = performance.now() + REASON_TIMEOUT_MS;
-    const reading = readDrainState(this.connection.client, this.keys);
+    const reading = readDrainState(this.connection.client, this.keys, this.destination);
     const state = await withDeadline(deadline, reading, 'looking for workers').catch(() => undefined);
     return new PendingWritesTimeoutError(pending, Math.round(timeoutMs), state?.problem);
   }

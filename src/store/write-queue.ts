@@ -86,7 +86,11 @@ export class WriteQueue {
     });
     this.#drain = new DrainWatch(
       () =>
-        askWithin(DRAIN_LOOK_MS, () => readDrainState(this.connection.client, keys), 'looking for workers'),
+        askWithin(
+          DRAIN_LOOK_MS,
+          () => readDrainState(this.connection.client, keys, destinationOf(sink)),
+          'looking for workers',
+        ),
       (problem, message) => warnNotDraining(pipeline.logger, problem, message),
     );
     this.#embedded = writer && new EmbeddedWriter(writer, logger);

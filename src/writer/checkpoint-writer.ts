@@ -11,7 +11,7 @@ import { RedisClock, redisTimeUs } from '../redis/clock.js';
 import { RedisConnection, redisErrorText, throttledErrorLog } from '../redis/connection.js';
 import { DeadLetterQueue } from '../redis/dead-letter-queue.js';
 import { settlesWithin } from '../redis/deadline.js';
-import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
+import { destinationOf, type QueueKeys, queueKeys } from '../redis/queue-keys.js';
 import { REPORT_INTERVAL_MS, WorkerRegistry } from '../redis/worker-registry.js';
 import { RetentionSchedule } from '../retention/retention-schedule.js';
 import { BatchCommitter, type BatchEvent, type WriterStats } from './batch-committer.js';
@@ -25,6 +25,7 @@ import { ClockOffset } from './clock-offset.js';
 import { DeadLetterWriter } from './dead-letter-writer.js';
 import { JobCleanup } from './job-cleanup.js';
 import { Maintenance, maintenanceErrorLog } from './maintenance.js';
+import { MisroutedJobs } from './misrouted-jobs.js';
 import { Quarantine } from './quarantine.js';
 import { SetAsideJobs } from './set-aside.js';
 import type { Sink } from './sink.js';
@@ -127,7 +128,7 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
       });
       this.#chores.chores.push(this.#retention.chore);
     }
-    this.#registry = new WorkerRegistry(client, this.#keys);
+    this.#registry = new WorkerRegistry(client, this.#keys, [...this.#sinks.values()].map(destinationOf));
     this.#chores.chores.push({ intervalMs: REPORT_INTERVAL_MS, run: () => this.#report() });
     this.#maintenance = new Maintenance(this.#chores.chores, maintenanceErrorLog(this.#logger));
     this.#batcher = new Batcher({
@@ -143,6 +144,7 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
       batcher: this.#batcher,
       quarantine: new Quarantine(client, this.#keys, this.#committer, this.#logger),
       setAsideJobs: new SetAsideJobs(this.#committer, concurrency),
+      misrouted: new MisroutedJobs(client, this.#keys, this.#clock, this.#logger),
       cleanup: this.#cleanup,
       logger: this.#logger,
     });

@@ -6,6 +6,7 @@ import type { Batcher } from './batcher.js';
 import { type Chunk, type ChunkReader, MissingPayloadError } from './chunk-reader.js';
 import { NotCommitted } from './held-write.js';
 import type { JobCleanup } from './job-cleanup.js';
+import type { MisroutedJobs } from './misrouted-jobs.js';
 import { SetAside } from './persistent-commit.js';
 import { type Quarantine, SUSPICIOUS_STALLS } from './quarantine.js';
 import { putAside, type SetAsideJobs } from './set-aside.js';
@@ -15,6 +16,7 @@ export interface ChunkProcessorOptions {
   batcher: Batcher<Chunk, void>;
   quarantine: Quarantine;
   setAsideJobs: SetAsideJobs;
+  misrouted: MisroutedJobs;
   cleanup: JobCleanup;
   logger: Logger;
 }
@@ -32,7 +34,7 @@ export class ChunkProcessor {
   /** Resolves when all of the chunk is committed or kept as dead letters. */
   async process(job: Job<ChunkJob, void>, token: string | undefined): Promise<void> {
     const { batcher, quarantine, setAsideJobs } = this.#options;
-    const chunk = await this.#read(job);
+    const chunk = await this.#read(job, token);
     try {
       if (job.stalledCounter >= SUSPICIOUS_STALLS) await quarantine.write(job.id as string, chunk);
       else if (job.data.setAside) await setAsideJobs.write(chunk);
@@ -54,15 +56,12 @@ export class ChunkProcessor {
     if (marked) this.#options.cleanup.add({ jobId: job.id as string, ...marked });
   }
 
-  async #read(job: Job<ChunkJob, void>): Promise<Chunk> {
-    const { reader, logger } = this.#options;
+  async #read(job: Job<ChunkJob, void>, token: string | undefined): Promise<Chunk> {
+    const { reader, misrouted, logger } = this.#options;
     try {
       return await reader.read(job);
     } catch (error) {
-      if (error instanceof MisroutedChunkError) {
-        // Thrown on, BullMQ gives it to the next worker after a while: somebody has to start the right one.
-        logger.error({ jobId: job.id, reason: error.message }, 'job is for another worker');
-      }
+      if (error instanceof MisroutedChunkError) return misrouted.putBack(job, token, error);
       if (!(error instanceof InvalidChunkError)) throw error;
       // A producer that adds a job again, because the reply was lost, puts a missing payload back in a moment.
       if (error instanceof MissingPayloadError && job.attemptsMade === 0) throw error;
