@@ -7,6 +7,8 @@ import { Scope } from './scope.js';
 
 /** For the whole request to arrive. */
 const REQUEST_TIMEOUT_MS = 10_000;
+/** How often Node looks for requests that are late. With its default of 30 s, they were closed after up to 40 s. */
+const LATE_LOOK_MS = 500;
 /** For its answer. */
 const HANDLER_TIMEOUT_MS = 20_000;
 
@@ -60,7 +62,8 @@ export class HttpServer {
   }
 
   async #listen(host: string, port: number): Promise<void> {
-    const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (incoming, response) => {
+    const limits = { requestTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: LATE_LOOK_MS };
+    const server = createServer(limits, (incoming, response) => {
       void this.#answer(incoming, response);
     });
     server.listen({ host, port });

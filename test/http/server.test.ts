@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { HttpError, type HttpReply, type HttpRequest } from '../../src/http/exchange.js';
 import { HttpServer } from '../../src/http/server.js';
+import { patient } from '../patience.js';
 
 /** A server of the test that listens at a free port. */
 async function listening(host = '127.0.0.1'): Promise<HttpServer> {
@@ -225,6 +226,18 @@ describe('a server', () => {
     const { port } = new URL(origin);
     expect((await fetch(`http://127.0.0.1:${port}`)).status).toBe(200);
     expect((await fetch(`http://localhost:${port}`)).status).toBe(200);
+  });
+
+  it.each([
+    ['headers', 'GET / HTTP/1.1\r\nhost: a\r\n'],
+    ['body', 'POST / HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{'],
+  ])('closes a connection whose %s have not arrived after 10 s', async (_, sent) => {
+    const server = await listening();
+    server.root.post('/', () => ({}));
+    const began = performance.now();
+    expect(await exchange(server, sent)).toContain('408');
+    // Node itself looks for late requests only every 30 s.
+    expect(performance.now() - began).toBeLessThan(patient(14_000));
   });
 
   it('says why it cannot listen', async () => {
