@@ -27,6 +27,12 @@ export function timerMs(ms: number): number {
   return Math.min(Math.max(0, ms), 2 ** 31 - 1);
 }
 
+/** Counts down from now: the milliseconds that are left, at least 0. With a grace there are more. */
+export function timeLeft(ms: number): (graceMs?: number) => number {
+  const deadline = performance.now() + ms;
+  return (graceMs = 0) => Math.max(0, deadline + graceMs - performance.now());
+}
+
 /** Whether it settled, in whichever way, within the time. What it comes to later is ignored. */
 export async function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;

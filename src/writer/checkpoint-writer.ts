@@ -10,7 +10,6 @@ import { AbandonableWorker } from '../redis/abandonable-worker.js';
 import { RedisClock, redisTimeUs } from '../redis/clock.js';
 import { RedisConnection, redisErrorText, throttledErrorLog } from '../redis/connection.js';
 import { DeadLetterQueue } from '../redis/dead-letter-queue.js';
-import { settlesWithin } from '../redis/deadline.js';
 import { destinationOf, type QueueKeys, queueKeys } from '../redis/queue-keys.js';
 import { REPORT_INTERVAL_MS, WorkerRegistry } from '../redis/worker-registry.js';
 import { RetentionSchedule } from '../retention/retention-schedule.js';
@@ -28,6 +27,7 @@ import { Maintenance, maintenanceErrorLog } from './maintenance.js';
 import { MisroutedJobs } from './misrouted-jobs.js';
 import { Quarantine } from './quarantine.js';
 import { SetAsideJobs } from './set-aside.js';
+import { type ShutdownParts, shutDown } from './shutdown.js';
 import type { Sink } from './sink.js';
 import type { WriterEvents, WriterState } from './writer-events.js';
 import { type CheckpointWriterOptions, checkedOptions, type WriterSettings } from './writer-options.js';
@@ -37,8 +37,6 @@ import { writerSinks } from './writer-sinks.js';
 const MAX_STALLED_COUNT = 1_000_000_000;
 /** Looks for the jobs of killed workers while a lock lasts. */
 const STALLED_LOOKS = 3;
-/** After the deadline of `close`: for giving jobs back and closing connections. */
-const CLOSE_GRACE_MS = 2000;
 
 /**
  * One worker replica: takes chunks from the queue and commits them to PostgreSQL in batches. Run as many as you like.
@@ -238,25 +236,25 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
       this.#maintenance.stop(),
       this.#retention?.close(),
     ]);
-    const finished = inHand.then(() => this.#cleanup.drain());
-    // BullMQ waits for ever for jobs in flight, and for a Redis that is away: the deadline is ours.
-    if (!(await settlesWithin(finished, deadlineMs))) {
-      this.#giveUp.abort();
-      if (!(await settlesWithin(finished, CLOSE_GRACE_MS))) {
-        this.#logger.warn(
-          {},
-          'closed with jobs in hand; they come back to the queue when their locks expire',
-        );
+    const parts: ShutdownParts = {
+      finished: inHand.then(() => this.#cleanup.drain()),
+      inHand: () => this.#processor.inHand,
+      redisReady: () => this.#connection.ready,
+      giveUp: () => this.#giveUp.abort(),
+      abandon: () => {
         this.#worker?.abandon();
         this.#retention?.abandon();
-      }
-    }
-    const leaving = this.#worker && this.#registry.leave();
-    await settlesWithin(
-      Promise.all([this.#deadLetters.close(), this.#chores.close(), leaving]),
-      CLOSE_GRACE_MS,
-    );
-    await settlesWithin(this.#database.close(), CLOSE_GRACE_MS);
+      },
+      closeQueues: () =>
+        Promise.all([
+          this.#deadLetters.close(),
+          this.#chores.close(),
+          this.#worker && this.#registry.leave(),
+        ]),
+      closeDatabase: () => this.#database.close(),
+      logger: this.#logger,
+    };
+    await shutDown(parts, deadlineMs);
     this.#connection.close();
     this.#logger.info({ ...this.stats }, 'writer closed');
   }

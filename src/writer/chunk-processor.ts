@@ -27,12 +27,28 @@ export class ChunkProcessor {
   /** Committed jobs that BullMQ is removing, with what their marks say, which go afterwards. */
   readonly #finishing = new WeakMap<object, Pick<Chunk, 'executions' | 'destination'>>();
 
+  #inHand = 0;
+
   constructor(options: ChunkProcessorOptions) {
     this.#options = options;
   }
 
+  /** Jobs that BullMQ has handed over and not got back. */
+  get inHand(): number {
+    return this.#inHand;
+  }
+
   /** Resolves when all of the chunk is committed or kept as dead letters. */
   async process(job: Job<ChunkJob, void>, token: string | undefined): Promise<void> {
+    this.#inHand++;
+    try {
+      await this.#process(job, token);
+    } finally {
+      this.#inHand--;
+    }
+  }
+
+  async #process(job: Job<ChunkJob, void>, token: string | undefined): Promise<void> {
     const { batcher, quarantine, setAsideJobs } = this.#options;
     const chunk = await this.#read(job, token);
     try {

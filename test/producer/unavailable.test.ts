@@ -48,11 +48,12 @@ describe('a producer whose Redis cannot be reached', () => {
     const place = await testPlace();
     const proxy = await TcpProxy.before(place.redis);
     const producer = testProducer(place, { enqueueTimeoutMs: 200 }, proxy.url);
-    await producer.enqueue(newRecord());
+    // On a busy machine, a connection takes longer than the deadline.
+    await vi.waitFor(() => producer.enqueue(newRecord()));
     proxy.stall();
     await expect(soon(producer.enqueue(newRecord()))).rejects.toMatchObject(UNAVAILABLE);
     proxy.resume();
-    await producer.enqueue(newRecord());
+    await vi.waitFor(() => producer.enqueue(newRecord()));
     await soon(producer.close());
   });
 
@@ -63,7 +64,7 @@ describe('a producer whose Redis cannot be reached', () => {
     const place = await testPlace();
     const proxy = await TcpProxy.before(place.redis);
     const producer = testProducer(place, { enqueueTimeoutMs: 300 }, proxy.url);
-    await call(producer);
+    await vi.waitFor(() => call(producer));
     proxy.stallConnected();
     await expect(soon(call(producer))).rejects.toMatchObject(UNAVAILABLE);
     await vi.waitFor(() => soon(call(producer)), { timeout: 15_000 });

@@ -1,6 +1,8 @@
 import { Queue } from 'bullmq';
 import pg from 'pg';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { CheckpointWriterOptions } from '../../src/index.js';
+import { silentLogger } from '../../src/logger.js';
 import { freePort } from '../../src/services/free-port.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { TcpProxy } from '../faults/tcp-proxy.js';
@@ -90,6 +92,53 @@ describe('CheckpointWriter.close', () => {
     await testStore(place).save(newCheckpoint(), { ack: 'committed' });
     await proxy.refuse();
     await writer.close({ deadlineMs: 200 });
+  });
+});
+
+describe('CheckpointWriter.close without Redis', () => {
+  /** A writer whose Redis goes away, and what it logs as a warning from then on. */
+  async function cutOff(options: Partial<CheckpointWriterOptions> = {}) {
+    const place = await testPlace();
+    const proxy = await TcpProxy.before(place.redis);
+    const warnings: object[] = [];
+    const logger = {
+      ...silentLogger,
+      warn: (fields: object, message: string) => void warnings.push({ ...fields, message }),
+    };
+    const writer = await startWriter(place, { redis: proxy.url, logger, ...options });
+    const cut = async () => {
+      await proxy.refuse();
+      warnings.length = 0;
+    };
+    return { place, writer, cut, warnings };
+  }
+  const message = (text: string) => expect.objectContaining({ message: expect.stringContaining(text) });
+
+  it('does not wait for its deadline with no job in hand, and does not speak of any', async () => {
+    const { writer, cut, warnings } = await cutOff();
+    await cut();
+    // It ends with the test's time-out if it waits for the deadline.
+    await writer.close({ deadlineMs: 3_600_000 });
+    expect(warnings).toContainEqual(message('no job was in hand'));
+    expect(warnings).not.toContainEqual(message('jobs in hand'));
+  });
+
+  it('has not connected yet: ends at once as well', async () => {
+    const place = await testPlace();
+    const writer = testWriter(place, { redis: `redis://127.0.0.1:${await freePort()}` });
+    await writer.start();
+    await writer.close({ deadlineMs: 3_600_000 });
+  });
+
+  it('tells how many jobs were in hand at the deadline', async () => {
+    const { place, writer, cut, warnings } = await cutOff({
+      postgres: 'postgresql://nobody@127.0.0.1:1/none',
+    });
+    await testStore(place).save(newCheckpoint());
+    await inHand(queueOf(place), 1);
+    await cut();
+    await writer.close({ deadlineMs: 100 });
+    expect(warnings).toContainEqual(expect.objectContaining({ jobs: 1 }));
   });
 });
 
