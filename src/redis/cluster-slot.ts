@@ -1,6 +1,10 @@
 import { type Cluster, Command } from 'ioredis';
 import { InvalidConfigError } from '../errors.js';
+import { settlesWithin } from './deadline.js';
 import type { QueueKeys } from './queue-keys.js';
+
+/** Then the client is asked for the new master once more. */
+const ASK_TIMEOUT_MS = 1000;
 
 /**
  * Where a queue is in a Redis Cluster: all of its keys are in one hash slot, for scripts and transactions need them together. Tells
@@ -50,8 +54,9 @@ export class ClusterSlot {
     return ready;
   }
 
+  /** A reply that never comes must not be the last one that is asked for. */
   async #ask(): Promise<void> {
-    await this.cluster.exists(this.#key).catch(() => {});
+    await settlesWithin(this.cluster.exists(this.#key), ASK_TIMEOUT_MS);
     this.#asking = undefined;
   }
 }

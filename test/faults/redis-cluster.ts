@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Cluster, Command, Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, onTestFailed } from 'vitest';
 import { freePort } from '../../src/services/free-port.js';
 import type { LocalServer } from '../../src/services/local-server.js';
 import { startRedis } from '../../src/services/redis-server.js';
@@ -89,6 +89,17 @@ export class RedisClusterServers {
     }
   }
 
+  /** What the nodes that answer say of all of them. */
+  async describe(): Promise<string> {
+    const alive = this.nodes.filter(({ server }) => server.pid !== undefined);
+    const asked = alive.map(({ client, server }) =>
+      Promise.race([client.cluster('NODES'), delay(1000, 'no answer')]).then(
+        (nodes) => `at ${server.port}:\n${nodes}`,
+      ),
+    );
+    return (await Promise.all(asked)).join('\n');
+  }
+
   async stop(): Promise<void> {
     for (const { client } of this.nodes) client.disconnect();
     await Promise.all(this.nodes.map(({ server }) => server.stop()));
@@ -134,6 +145,8 @@ export function ownRedisCluster(): () => RedisClusterServers {
   beforeAll(async () => {
     servers = await RedisClusterServers.start();
   });
+  // A failover that did not come to its end looks like a client that does not find the new master.
+  beforeEach(() => onTestFailed(async () => console.error(await servers?.describe())));
   afterEach(() => servers?.heal(), HEAL_TIMEOUT_MS);
   afterAll(() => servers?.stop());
   return () => {
