@@ -76,9 +76,31 @@ export function asDatabaseError(error: unknown): unknown {
   }
   const { code } = original as NodeJS.ErrnoException;
   if (code !== undefined || /connect|terminat|timeout|socket/i.test(original.message)) {
-    return new DatabaseError(`PostgreSQL cannot be reached: ${code ?? original.message}`, undefined);
+    const reason = `${code ?? original.message}${certificateHint(code)}`;
+    return new DatabaseError(`PostgreSQL cannot be reached: ${reason}`, undefined);
   }
   return original;
+}
+
+/** Node's codes for a certificate that no authority it knows has signed. */
+const UNKNOWN_AUTHORITY = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+]);
+
+/** What to do where the server's certificate is the reason. */
+function certificateHint(code: string | undefined): string {
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return ': the certificate is for another host name; connect by the name in it';
+  }
+  if (code === undefined || !UNKNOWN_AUTHORITY.has(code)) return '';
+  return (
+    ': no known authority has signed the certificate. Name the certificate of its authority (sslrootcert=/path/ca.pem in the DSN, ssl.ca as option, ' +
+    'NODE_EXTRA_CA_CERTS), or trust any server (sslmode=no-verify)'
+  );
 }
 
 /**

@@ -99,6 +99,8 @@ function checkSingle(text: string, field: string): void {
   if (!url || !isRedis || url.host.includes(',') || url.hash !== '' || !/^\/?\d*$/.test(url.pathname)) {
     throw new InvalidConfigError(field, FORMS);
   }
+  // ioredis decodes them, and throws an error that holds the text.
+  authOf(`${url.username}:${url.password}`, (problem) => new InvalidConfigError(field, problem));
   // A parameter is not repeated: it may be the end of a password that holds a question mark.
   if ([...url.searchParams.keys()].some((name) => !Object.hasOwn(REDIS_OPTIONS, name))) {
     throw new InvalidConfigError(field, 'has a parameter that is not an option of ioredis');

@@ -1,4 +1,7 @@
+import fc from 'fast-check';
+import pg from 'pg';
 import { describe, expect, it } from 'vitest';
+import { InvalidConfigError } from '../../src/errors.js';
 import { duration, parseDsn } from '../../src/postgres/dsn.js';
 
 const INVALID = (field: string) => expect.objectContaining({ code: 'INVALID_CONFIG', field });
@@ -61,6 +64,81 @@ describe('parseDsn', () => {
       expect(() => parseDsn(dsn)).not.toThrow(/secret/);
     },
   );
+});
+
+describe('a DSN of a Unix socket', () => {
+  const client = (dsn: string) => new pg.Client(parseDsn(dsn));
+  it.each([
+    'postgresql://u@/db?host=/run/sockets',
+    'postgresql://u@/db?host=%2Frun%2Fsockets&pool_max_conns=3',
+    'postgresql://u@%2Frun%2Fsockets/db',
+    'postgresql:///db?host=/run/sockets&user=u',
+    'socket:/run/sockets?db=db&user=u',
+    'socket://u@/run/sockets?db=db',
+  ])('is taken as pg takes it: %s', (dsn) => {
+    expect(client(dsn)).toMatchObject({ host: '/run/sockets', database: 'db', user: 'u' });
+  });
+
+  it('may be a directory and a database', () => {
+    expect(client('/run/sockets db')).toMatchObject({ host: '/run/sockets', database: 'db' });
+  });
+
+  it('may leave out the host behind a user with a password', () => {
+    expect(client('postgresql://u:p%40s@/db?host=/s')).toMatchObject({
+      host: '/s',
+      user: 'u',
+      password: 'p@s',
+    });
+  });
+});
+
+describe('whatever text is a DSN', () => {
+  it('is taken, and then by pg as well, or refused with the name of the field and without its password', () => {
+    const part = fc.oneof(
+      fc.string(),
+      fc.constantFrom('%', '%zz', '%E0%A4%A', '@', '/', '#', '?', ':', ',', ''),
+    );
+    const texts = fc
+      .record({
+        scheme: fc.constantFrom('postgres://', 'postgresql://', 'socket:', 'socket://', '/', ''),
+        user: part,
+        secret: fc.stringMatching(/^SECRET[%@/#?:,a-f0-9]{0,6}$/),
+        host: fc.constantFrom('h', 'h:5432', '', '[::1]', '%2Ftmp', 'a,b', 'h:port'),
+        database: part,
+        query: fc.constantFrom(
+          '',
+          '?host=/s',
+          '?pool_max_conns=2',
+          '?sslmode=require',
+          '?sslrootcert=/none',
+          '?%E0%A4',
+        ),
+      })
+      .map(({ scheme, user, secret, host, database, query }) => {
+        return `${scheme}${user}:${secret}@${host}/${database}${query}`;
+      });
+    fc.assert(
+      fc.property(texts, (dsn) => {
+        let config: pg.PoolConfig;
+        try {
+          config = parseDsn(dsn, 'readPostgres');
+        } catch (error) {
+          expect(error).toBeInstanceOf(InvalidConfigError);
+          expect((error as InvalidConfigError).field).toBe('readPostgres');
+          expect((error as InvalidConfigError).message).not.toContain('SECRET');
+          return;
+        }
+        expect(() => new pg.Client(config)).not.toThrow();
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('says which parameter names a file that is not there', () => {
+    expect(() => parseDsn('postgres://u:secret@h/db?sslrootcert=/none/ca.pem')).toThrow(
+      /sslrootcert.*ENOENT/,
+    );
+  });
 });
 
 describe('duration', () => {

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { Cluster, Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { InvalidConfigError } from '../../src/errors.js';
@@ -86,6 +87,8 @@ it.each([
   ['redis-cluster://:hunter/2@one', 'must be a URL'],
   ['redis-cluster://:hunter2%@one', '%25'],
   ['redis-cluster://', 'must be a URL'],
+  ['redis://:hunter%ss@one', '%25'],
+  ['rediss://hunter%E0%A4%A:hunter2@one/3', '%25'],
   ['redis-sentinel://:hunter2@one', '?master='],
   ['redis-sentinel://:hunter2@one/hunter2?master=m', 'must be a URL'],
   ['redis-sentinel://:hunter2@one?master=m&hunter2=1', 'sentinel_password'],
@@ -97,4 +100,39 @@ it.each([
   expect(error.field).toBe('redis');
   expect(error.message).toContain(problem);
   expect(error.message).not.toContain('hunter');
+});
+
+it('whatever text is a URL, it is taken by ioredis as well, or refused with the name of the field and without its password', () => {
+  const part = fc.oneof(fc.string(), fc.constantFrom('%', '%zz', '%E0%A4%A', '@', '/', '#', '?', ':', ','));
+  const urls = fc
+    .record({
+      scheme: fc.constantFrom(
+        'redis',
+        'rediss',
+        'redis-cluster',
+        'redis-sentinel',
+        'rediss-sentinel',
+        'http',
+        '',
+      ),
+      user: part,
+      secret: fc.stringMatching(/^SECRET[%@/#?:,a-f0-9]{0,6}$/),
+      host: fc.constantFrom('one', 'one:6379', '[::1]:1', '', 'one,two', 'one:port'),
+      path: fc.constantFrom('', '/', '/0', '/x'),
+      query: fc.constantFrom('', '?master=m', '?family=6', '?%E0%A4'),
+    })
+    .map(
+      ({ scheme, user, secret, host, path, query }) => `${scheme}://${user}:${secret}@${host}${path}${query}`,
+    );
+  fc.assert(
+    fc.property(urls, (url) => {
+      try {
+        openUrl(url, { redis: { lazyConnect: true }, cluster: { lazyConnect: true } }).disconnect();
+      } catch (error) {
+        expect(error).toBeInstanceOf(InvalidConfigError);
+        expect((error as InvalidConfigError).message).not.toContain('SECRET');
+      }
+    }),
+    { numRuns: 2000 },
+  );
 });
