@@ -219,7 +219,7 @@ export const SETTINGS = {
     'CKPT_MAX_QUEUE_DEPTH',
     whole(0, 2 ** 40),
     DEFAULT_LIMITS.maxQueueDepth,
-    'jobs that may be undone; 0: no limit',
+    'jobs in the queue that are not done, at most; 0: no limit',
   ),
   onQueueFull: setting(
     'CKPT_ON_QUEUE_FULL',

@@ -159,7 +159,7 @@ export interface Reservation {
   readonly destination?: Destination;
   /** A sequence from another clock, above which the first one has to be. Default 0. */
   readonly above?: number;
-  /** Jobs that may be undone before new chunks are refused; 0: no limit. */
+  /** Jobs that are not done, at most, before new chunks are refused; 0: no limit. */
   readonly maxQueueDepth: number;
 }
 
