@@ -1,11 +1,12 @@
 import pg from 'pg';
 import type { ConnectedConfig } from '../config.js';
 import { DeadLetters } from '../dead-letters/dead-letters.js';
-import { QueueUnavailableError } from '../errors.js';
+import { DatabaseError, QueueUnavailableError } from '../errors.js';
 import { type Logger, silentLogger } from '../logger.js';
 import { boundedPool } from '../postgres/bounded-pool.js';
 import { Database } from '../postgres/database.js';
 import { type TableNames, tableNames } from '../postgres/identifiers.js';
+import { refusesLogin } from '../postgres/sqlstate.js';
 import { RedisConnection } from '../redis/connection.js';
 import { settlesWithin, withDeadline } from '../redis/deadline.js';
 import { type QueueKeys, queueKeys } from '../redis/queue-keys.js';
@@ -36,6 +37,28 @@ const ROWS_REMEMBERED_MS = 10_000;
 /** For what is under way, and for PostgreSQL to let go. */
 const CLOSE_MS = { work: 900, postgres: 400 };
 
+/** PostgreSQL, as far as the dashboard sees it. */
+export interface PostgresState {
+  /** `refused`: it answers, and does not let this role in or has no such database. */
+  readonly postgres: 'up' | 'down' | 'refused';
+  /** Its own words, where it is not up. */
+  readonly postgresError: string | null;
+  /** Its estimate; null while it has none. */
+  readonly rows: number | null;
+}
+
+async function postgresState(table: CheckpointTable): Promise<PostgresState> {
+  try {
+    const deadline = performance.now() + LOOK_TIMEOUT_MS;
+    const rows = await withDeadline(deadline, table.estimatedRows(), 'estimating rows');
+    return { postgres: 'up', postgresError: null, rows: rows ?? null };
+  } catch (error) {
+    const { message, sqlState } =
+      error instanceof DatabaseError ? error : { message: 'PostgreSQL does not answer', sqlState: undefined };
+    return { postgres: refusesLogin(sqlState) ? 'refused' : 'down', postgresError: message, rows: null };
+  }
+}
+
 /** What the dashboard works with: it opens the connections, and closes them. Nothing here fails because a service is away. */
 export class Dashboard {
   readonly access: Access;
@@ -46,8 +69,8 @@ export class Dashboard {
   readonly letters: DeadLetters;
   readonly replays: ReplayTasks;
   readonly executions: ExecutionReader;
-  /** PostgreSQL's estimate of the rows, undefined while it has none; null while it cannot be reached. Never rejects. */
-  readonly estimatedRows: () => Promise<number | undefined | null>;
+  /** Never rejects. */
+  readonly postgresState: () => Promise<PostgresState>;
   readonly #pool: pg.Pool;
   readonly #database: Database;
   readonly #watcher: CommitWatcher;
@@ -83,11 +106,7 @@ export class Dashboard {
     this.executions = new ExecutionReader(this.#database, this.names);
     this.#watcher = new CommitWatcher(this.connection, this.keys);
     const checkpoints = new CheckpointTable(this.#database, this.names);
-    const estimate = () =>
-      withDeadline(performance.now() + LOOK_TIMEOUT_MS, checkpoints.estimatedRows(), 'estimating rows').catch(
-        () => null,
-      );
-    this.estimatedRows = remembered(ROWS_REMEMBERED_MS, estimate);
+    this.postgresState = remembered(ROWS_REMEMBERED_MS, () => postgresState(checkpoints));
   }
 
   /** Jobs with acknowledged saves of an execution that are not committed; null while Redis is down. */

@@ -32,7 +32,10 @@ export interface Overview {
   at: string;
   signedIn: boolean;
   redis: 'up' | 'down';
-  postgres: 'up' | 'down';
+  /** `refused`: it answers, and does not let the dashboard in. */
+  postgres: 'up' | 'down' | 'refused';
+  /** Its own words, where it is not up. */
+  postgresError: string | null;
   /** PostgreSQL's estimate; null while it is down or has none yet. */
   rows: number | null;
   now: Sample | null;

@@ -98,6 +98,11 @@ export function classifyFailure(error: { sqlState: string | undefined; cause?: u
   return BY_CODE[sqlState] ?? BY_CLASS[sqlState.slice(0, 2)] ?? 'unknown';
 }
 
+/** Whether PostgreSQL answers and does not let the role in, or has no such database: it stays so until somebody changes a setting. */
+export function refusesLogin(sqlState: string | undefined): boolean {
+  return sqlState !== undefined && (sqlState.startsWith('28') || sqlState === '3D000');
+}
+
 /** The SQLSTATE of an error that `pg` threw; undefined for errors of Node, whose codes have other forms (`ECONNRESET`). */
 export function sqlStateOf(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code;

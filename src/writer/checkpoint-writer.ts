@@ -6,6 +6,7 @@ import { DatabaseError, InvalidConfigError } from '../errors.js';
 import { type Logger, silentLogger } from '../logger.js';
 import { Database, type PoolUse } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
+import { logNotReady } from '../postgres/not-ready-log.js';
 import { AbandonableWorker } from '../redis/abandonable-worker.js';
 import { RedisClock, redisTimeUs } from '../redis/clock.js';
 import { RedisConnection, redisErrorText, throttledErrorLog } from '../redis/connection.js';
@@ -199,7 +200,7 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
         await this.close({ deadlineMs: 0 });
         throw error;
       }
-      this.#logger.warn({ sqlState: error.sqlState, reason: error.message }, 'PostgreSQL is not ready yet');
+      logNotReady(this.#logger, error);
     }
     if (this.#closing) return;
     this.#loop = 'running';

@@ -141,3 +141,19 @@ it('refuses what it does not know, by name', async () => {
     });
   }
 });
+
+it('tells in the words of PostgreSQL that it refuses the login, or has no such database', async () => {
+  const place = await testPlace();
+  const refused = new URL(place.postgres);
+  refused.pathname = '/no_such_database';
+  const dashboard = await serveDashboard({ ...place, postgres: refused.toString() });
+  expect(await dashboard.get<Overview>('api/overview')).toMatchObject({
+    status: 200,
+    body: {
+      redis: 'up',
+      postgres: 'refused',
+      postgresError: expect.stringContaining('database "no_such_database" does not exist'),
+      rows: null,
+    },
+  });
+});

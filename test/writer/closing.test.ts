@@ -6,6 +6,7 @@ import { silentLogger } from '../../src/logger.js';
 import { freePort } from '../../src/services/free-port.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { TcpProxy } from '../faults/tcp-proxy.js';
+import { testRole } from '../postgres/test-database.js';
 import { type Place, startWriter, testPlace, testStore, testWriter } from '../store/place.js';
 
 function queueOf(place: Place): Queue {
@@ -160,5 +161,22 @@ describe('CheckpointWriter.start', () => {
     expect(await receipt.committed()).toBe('committed');
     expect(connects.mock.calls.length).toBeGreaterThan(2);
     expect(writer.stats.committed).toBe(1);
+  });
+
+  it('tells at error level, in the words of PostgreSQL, that the login is refused', async () => {
+    const place = await testPlace();
+    const url = new URL((await testRole(place.postgres)).url);
+    url.password = 'wrong';
+    const errors: object[] = [];
+    const logger = {
+      ...silentLogger,
+      error: (fields: object, message: string) => void errors.push({ ...fields, message }),
+    };
+    await startWriter(place, { postgres: url.toString(), logger });
+    expect(errors).toContainEqual({
+      sqlState: '28P01',
+      reason: expect.stringContaining('password authentication failed'),
+      message: 'PostgreSQL refuses the login',
+    });
   });
 });

@@ -4,24 +4,26 @@ import { withServices } from '../../config.js';
 import { DatabaseError } from '../../errors.js';
 import { Database } from '../../postgres/database.js';
 import { tableNames } from '../../postgres/identifiers.js';
+import { refusesLogin } from '../../postgres/sqlstate.js';
 import { RedisConnection } from '../../redis/connection.js';
 import { queueKeys } from '../../redis/queue-keys.js';
 import { type QueueStats, readQueueStats } from '../../redis/queue-stats.js';
 import type { WorkerReport } from '../../redis/worker-registry.js';
 import { CheckpointTable } from '../../store/checkpoint-table.js';
 import { textTable } from '../checkpoint-text.js';
-import { type CommandContext, type CommonOptions, runCommand, writeLines } from '../command.js';
+import { type CommandContext, CommandError, type CommonOptions, runCommand, writeLines } from '../command.js';
 import { wholeNumber } from '../stores.js';
 
 interface Stats extends QueueStats {
   /** PostgreSQL's estimate; null where it has none. */
   rows: number | null;
-  /** Why there is no estimate; null where there is one. */
-  rowsUnknown: 'not reached' | 'not analysed' | null;
+  /** Why there is no estimate; null where there is one. `refused`: PostgreSQL answers and does not let this role in. */
+  rowsUnknown: 'not reached' | 'refused' | 'not analysed' | null;
+  /** PostgreSQL's error in words, where it is not reached or refuses. */
+  postgresError: string | null;
   at: string;
 }
 
-const ROWS_UNKNOWN = { 'not reached': 'PostgreSQL cannot be reached', 'not analysed': '(not analysed yet)' };
 const DEFAULT_WATCH_SECONDS = '2';
 const CLEAR_SCREEN = '\x1b[2J\x1b[H';
 
@@ -37,6 +39,9 @@ export function registerStats(program: Command): void {
         if (options.watch === undefined) {
           const stats = await read();
           context.print(stats, () => statsText(stats));
+          // An outage ends. Who is not let in has a wrong setting.
+          if (stats.rowsUnknown === 'refused')
+            throw new CommandError(stats.postgresError as string, 'DATABASE');
           return;
         }
         const seconds = options.watch === true ? DEFAULT_WATCH_SECONDS : options.watch;
@@ -58,14 +63,18 @@ function openStats({ config, closing }: CommandContext): () => Promise<Stats> {
   });
 }
 
-async function rowsOf(table: CheckpointTable): Promise<Pick<Stats, 'rows' | 'rowsUnknown'>> {
+async function rowsOf(
+  table: CheckpointTable,
+): Promise<Pick<Stats, 'rows' | 'rowsUnknown' | 'postgresError'>> {
   try {
     const rows = await table.estimatedRows();
-    return rows === undefined ? { rows: null, rowsUnknown: 'not analysed' } : { rows, rowsUnknown: null };
+    const rowsUnknown = rows === undefined ? 'not analysed' : null;
+    return { rows: rows ?? null, rowsUnknown, postgresError: null };
   } catch (error) {
     // The queue is what matters most while PostgreSQL is away.
-    if (error instanceof DatabaseError) return { rows: null, rowsUnknown: 'not reached' };
-    throw error;
+    if (!(error instanceof DatabaseError)) throw error;
+    const rowsUnknown = refusesLogin(error.sqlState) ? 'refused' : 'not reached';
+    return { rows: null, rowsUnknown, postgresError: error.message };
   }
 }
 
@@ -100,10 +109,8 @@ function workersText(workers: readonly WorkerReport[]): string {
   return `${workers.length}  (${held})`;
 }
 
-function statsText(
-  { waiting, active, delayed, failed, deadLetters, oldestAgeMs, counters, workers, rows, rowsUnknown }: Stats,
-  perSecond?: number,
-): string[] {
+function statsText(stats: Stats, perSecond?: number): string[] {
+  const { waiting, active, delayed, failed, deadLetters, oldestAgeMs, counters, workers } = stats;
   const { committed, superseded, deleted, batches } = counters;
   return textTable(
     ['', ''],
@@ -124,7 +131,10 @@ function statsText(
           : `${batches}  (mean ${Math.round((committed + superseded + deleted) / batches)} records)`,
       ],
       ['workers', workersText(workers)],
-      ['rows, about', rowsUnknown === null ? String(rows) : ROWS_UNKNOWN[rowsUnknown]],
+      [
+        'rows, about',
+        stats.postgresError ?? (stats.rows === null ? '(not analysed yet)' : String(stats.rows)),
+      ],
     ],
   ).slice(1); // without a header
 }

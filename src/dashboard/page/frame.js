@@ -70,6 +70,11 @@ function problems({ overview, problem, unreachable }) {
       'PostgreSQL does not answer. What is acknowledged waits in the queue; nothing is lost. See ckpt doctor.',
     );
   }
+  if (overview?.postgres === 'refused') {
+    texts.push(
+      `PostgreSQL refuses the dashboard: ${overview.postgresError}. Check DATABASE_URL; see ckpt doctor.`,
+    );
+  }
   return texts;
 }
 

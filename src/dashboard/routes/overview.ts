@@ -10,15 +10,14 @@ export function overviewRoutes(api: Scope, dashboard: Dashboard, door: Door): vo
     const query = filledIn(request.query);
     assertKnown(query, ['since']);
     const since = time(query, 'since')?.toISOString() ?? '';
-    const [sampled, rows] = await Promise.all([sampler.seen(), dashboard.estimatedRows()]);
+    const [sampled, postgres] = await Promise.all([sampler.seen(), dashboard.postgresState()]);
     return {
       queue: keys.queue,
       table: names.label,
       at: new Date().toISOString(),
       signedIn: door.identityOf(request) === 'session',
       redis: sampled.redis,
-      postgres: rows === null ? 'down' : 'up',
-      rows: rows ?? null,
+      ...postgres,
       now: sampled.now,
       samples: sampled.samples.filter(({ at }) => at > since),
       workers: sampled.workers,
