@@ -102,6 +102,21 @@ export class QueueUnavailableError extends CheckpointQueueError {
 }
 
 /**
+ * Redis refuses the password, or the user lacks a right: `command` names it, or is undefined where it is another one. Nothing was
+ * acknowledged. Trying again does not help until the user, or its password, is changed.
+ */
+export class RedisAccessError extends QueueUnavailableError {
+  override readonly code = 'REDIS_ACCESS';
+
+  constructor(
+    problem: string,
+    readonly command?: string,
+  ) {
+    super(problem, { refused: true });
+  }
+}
+
+/**
  * A sequence is no whole number, or more than a day ahead of Redis' clock: a key, row or file was damaged, or the clock was set back.
  * Nothing was numbered, queued or deleted. `ckpt doctor` finds what is damaged, `ckpt repair` mends it.
  */
@@ -178,13 +193,11 @@ export class DeadLetteredError extends CheckpointQueueError {
   /** PostgreSQL's code, where it gave one. */
   readonly sqlState: string | undefined;
 
-  constructor(letter: {
-    id: string;
-    executionId: string;
-    deadLetterId: string;
-    reason: string;
-    sqlState: string | null;
-  }) {
+  constructor(
+    letter: Pick<DeadLetteredError, 'id' | 'executionId' | 'deadLetterId' | 'reason'> & {
+      sqlState: string | null;
+    },
+  ) {
     super(
       'DEAD_LETTERED',
       `Checkpoint ${JSON.stringify(letter.id)} is refused and kept as dead letter ${letter.deadLetterId}: ${letter.reason}`,

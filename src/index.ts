@@ -37,6 +37,7 @@ export {
   MisroutedChunkError,
   PendingWritesTimeoutError,
   QueueUnavailableError,
+  RedisAccessError,
   SaveLostError,
   SchemaMismatchError,
   SequenceOutOfRangeError,

@@ -142,7 +142,11 @@ export class Replayer {
   #jobs(): Queue<ChunkJob> {
     if (!this.#queue) {
       const { connection, keys, logger } = this.#options;
-      this.#queue = new Queue(keys.queue, { prefix: keys.prefix, connection: connection.client });
+      this.#queue = new Queue(keys.queue, {
+        prefix: keys.prefix,
+        connection: connection.client,
+        skipVersionCheck: true,
+      });
       this.#queue.on('error', throttledErrorLog(logger, 'queue error'));
     }
     return this.#queue;

@@ -1,13 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Queue, Telemetry } from 'bullmq';
 import { type ChunkJob, encodeChunk, executionsOf, jobIdOf } from '../chunk.js';
-import { BackpressureError, ClosedError, QueueUnavailableError } from '../errors.js';
+import { BackpressureError, ClosedError, QueueUnavailableError, RedisAccessError } from '../errors.js';
 import type { RedisConnection } from '../redis/connection.js';
 import { withDeadline } from '../redis/deadline.js';
 import { jobOptions } from '../redis/job-options.js';
 import { markOf, type QueueKeys } from '../redis/queue-keys.js';
 import { Replicas } from '../redis/replicas.js';
 import { retryUntil } from '../redis/retry.js';
+import { checkRights, PRODUCER_COMMANDS } from '../redis/rights.js';
 import { release, reserve } from '../redis/sequence.js';
 import type { PendingRecord } from './gathering.js';
 import type { ProducerLimits } from './limits.js';
@@ -58,6 +59,7 @@ export class ChunkSender {
   readonly #stopped = new AbortController();
   /** Deadlines do not run while the queue is full and we wait for room: none ends before this time. */
   #noDeadlineBefore = 0;
+  #allowed = false;
 
   constructor(options: ChunkSenderOptions) {
     this.#options = options;
@@ -80,9 +82,21 @@ export class ChunkSender {
       payload: encodeChunk(executions, records),
       deadline: () => Math.max(first.savedAt + enqueueTimeoutMs, this.#noDeadlineBefore),
     };
-    const reserved = await this.#number(shipment);
-    await retryUntil(shipment.deadline, this.#adding(shipment, reserved), 'enqueueing');
-    return reserved.firstSequence;
+    try {
+      const reserved = await this.#number(shipment);
+      await retryUntil(shipment.deadline, this.#adding(shipment, reserved), 'enqueueing');
+      return reserved.firstSequence;
+    } catch (error) {
+      throw error instanceof RedisAccessError ? await this.#named(error, shipment.deadline()) : error;
+    }
+  }
+
+  /** Of a command within a script, servers before Redis 7.2 do not say which one it is. */
+  async #named(refusal: RedisAccessError, deadline: number): Promise<RedisAccessError> {
+    this.#allowed = false;
+    if (refusal.command !== undefined) return refusal;
+    const asked = await this.#assertAllowed(deadline).catch((error: unknown) => error);
+    return asked instanceof RedisAccessError ? asked : refusal;
   }
 
   /** Waiting for room has no deadline: this ends it. */
@@ -95,10 +109,26 @@ export class ChunkSender {
     let reserved: ReservedJob | undefined;
     await this.#options.clock.inOrder(async () => {
       if (reserved) await this.#giveUp(reserved, shipment.executions);
-      reserved = await retryUntil(shipment.deadline, () => this.#reserve(shipment), 'reserving a sequence');
+      const reserve = async () => {
+        await this.#assertAllowed(shipment.deadline());
+        return this.#reserve(shipment);
+      };
+      reserved = await retryUntil(shipment.deadline, reserve, 'reserving a sequence');
       return reserved.firstSequence + shipment.records - 1;
     });
     return reserved as unknown as ReservedJob;
+  }
+
+  /**
+   * Before the first chunk: a right that is missing in the middle would leave a part of the job behind, which BullMQ then takes for the
+   * whole.
+   */
+  async #assertAllowed(deadline: number): Promise<void> {
+    if (this.#allowed) return;
+    const { connection, keys } = this.#options;
+    const checking = checkRights(connection.client, keys, PRODUCER_COMMANDS);
+    await withDeadline(deadline, checking, 'checking the rights of its user');
+    this.#allowed = true;
   }
 
   async #reserve(shipment: Shipment, job?: ReservedJob): Promise<ReservedJob> {

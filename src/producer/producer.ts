@@ -60,6 +60,8 @@ export class Producer {
     this.#queue = new Queue(queue, {
       prefix,
       connection: options.connection.client,
+      // It asks INFO, which a user need not be allowed.
+      skipVersionCheck: true,
       ...(telemetry && { telemetry }),
     });
     this.#queue.on('error', throttledErrorLog(this.#logger, 'queue error'));

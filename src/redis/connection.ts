@@ -1,7 +1,8 @@
 import { type Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
-import { InvalidConfigError, QueueUnavailableError } from '../errors.js';
+import { InvalidConfigError, QueueUnavailableError, type RedisAccessError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { silentLogger } from '../logger.js';
+import { accessErrorOf, answerWithoutInfo, rejectWithRefusal } from './access.js';
 import { ClusterSlot } from './cluster-slot.js';
 import type { QueueKeys } from './queue-keys.js';
 import { checkRedisOptions } from './redis-options.js';
@@ -46,6 +47,10 @@ export class RedisConnection {
   #epoch = 0;
   #givingUp = false;
   #closed = false;
+  #refusal: RedisAccessError | undefined;
+  readonly #onReady = () => {
+    this.#refusal = undefined;
+  };
 
   /**
    * @param keys of the queue that it is for
@@ -63,9 +68,19 @@ export class RedisConnection {
     this.#owned = !given || purpose === 'worker';
     this.client = given && purpose === 'commands' ? redis : connect(redis, purpose);
     if (isCluster(this.client)) this.#slot = this.#slotIn(this.client, keys);
-    if (this.#owned) this.#revive(this.client);
+    if (this.#owned) {
+      this.#revive(this.client);
+      answerWithoutInfo(this.client);
+      if (purpose === 'commands') rejectWithRefusal(this.client, () => this.#refusal);
+    }
     if (purpose === 'worker') this.#ownDuplicates();
-    this.#onError = throttledErrorLog(logger, 'Redis connection error');
+    const logError = throttledErrorLog(logger, 'Redis connection error');
+    this.#onError = (error) => {
+      // The first reason: without the right password, everything that follows fails too.
+      this.#refusal ??= accessErrorOf(error);
+      logError(error);
+    };
+    this.client.on('ready', this.#onReady);
     this.client.on('error', this.#onError);
     this.client.on('close', this.#onClose);
     this.client.on('-node', this.#onNodeLost);
@@ -73,6 +88,11 @@ export class RedisConnection {
 
   get epoch(): number {
     return this.#epoch + (this.#slot?.moves ?? 0);
+  }
+
+  /** Why Redis does not let this user in, while it does not. */
+  get refusal(): RedisAccessError | undefined {
+    return this.#refusal;
   }
 
   get ready(): boolean {
@@ -115,6 +135,7 @@ export class RedisConnection {
         const made = duplicate(...args);
         this.#duplicates.push(made);
         this.#revive(made);
+        answerWithoutInfo(made);
         return made;
       },
     });
@@ -141,6 +162,7 @@ export class RedisConnection {
     for (const revival of this.#revivals) clearTimeout(revival);
     this.client.off('close', this.#onClose);
     this.client.off('-node', this.#onNodeLost);
+    this.client.off('ready', this.#onReady);
     if (this.#owned) {
       for (const client of [this.client, ...this.#duplicates]) {
         // One that has ended would be held open for two seconds more, by the timer that is to end it.
@@ -236,7 +258,9 @@ export function throttledErrorLog(logger: Logger, message: string): (error: unkn
       return;
     }
     silentUntil = now + LOG_INTERVAL_MS;
-    logger.warn({ error: redisErrorText(error), ...(suppressed > 0 && { suppressed }) }, message);
+    // An outage ends by itself; a wrong password or a missing right does not.
+    const level = accessErrorOf(error) ? 'error' : 'warn';
+    logger[level]({ error: redisErrorText(error), ...(suppressed > 0 && { suppressed }) }, message);
     suppressed = 0;
   };
 }
@@ -244,6 +268,8 @@ export function throttledErrorLog(logger: Logger, message: string): (error: unkn
 /** ioredis errors carry the arguments of the command, which hold states: only name, code and first words are told. */
 export function redisErrorText(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error';
+  const refusal = accessErrorOf(error);
+  if (refusal) return refusal.message;
   const { code } = error as NodeJS.ErrnoException;
   if (error.message.startsWith("Stream isn't writeable")) return 'not connected';
   return code ?? `${error.name}: ${error.message.split(/[:(]/, 1)[0]?.slice(0, 80)}`;
@@ -251,6 +277,8 @@ export function redisErrorText(error: unknown): string {
 
 export function asQueueUnavailable(error: unknown, doing: string): QueueUnavailableError {
   if (error instanceof QueueUnavailableError) return error;
+  const refusal = accessErrorOf(error);
+  if (refusal) return refusal;
   const refused = error instanceof Error && error.name === 'ReplyError';
   return new QueueUnavailableError(`Redis did not take it while ${doing}: ${redisErrorText(error)}`, {
     refused,

@@ -18,6 +18,7 @@ export interface DamagedQueue {
 const LAST_SEQUENCE = new Script(`${SEQUENCE_FUNCTIONS}
   local now = clock()
   local last = redis.pcall('GET', KEYS[1])
+  if type(last) == 'table' and not string.find(last.err, 'WRONGTYPE') then return last end
   local known = type(last) ~= 'table' and tonumber(last or '0') or nil
   if in_range(known, now) then return 0 end
   if ARGV[1] == 'mend' then

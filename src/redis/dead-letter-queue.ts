@@ -115,7 +115,11 @@ export class DeadLetterQueue {
   get queue(): Queue<DeadLetterJob> {
     if (!this.#queue) {
       const { queue, prefix } = this.#keys;
-      this.#queue = new Queue<DeadLetterJob>(queue, { prefix, connection: this.client });
+      this.#queue = new Queue<DeadLetterJob>(queue, {
+        prefix,
+        connection: this.client,
+        skipVersionCheck: true,
+      });
       this.#queue.on('error', this.onError);
     }
     return this.#queue;

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { BackpressureError, ClosedError, QueueUnavailableError } from '../errors.js';
+import { accessErrorOf } from './access.js';
 import { asQueueUnavailable } from './connection.js';
 import { withDeadline } from './deadline.js';
 
@@ -10,7 +11,7 @@ const RETRY_DELAY_MS = { first: 25, max: 500 };
  * is away, or is not connected yet.
  *
  * @param deadline in the milliseconds of `performance.now()`; asked again at each failure, for it may move
- * @throws QueueUnavailableError at the deadline; BackpressureError and ClosedError at once
+ * @throws QueueUnavailableError at the deadline; BackpressureError, ClosedError and RedisAccessError at once
  */
 export async function retryUntil<T>(
   deadline: () => number,
@@ -24,6 +25,8 @@ export async function retryUntil<T>(
       if (error instanceof BackpressureError || error instanceof ClosedError) throw error;
       // Too few replicas: they were waited for as long as there was time.
       if (error instanceof QueueUnavailableError && error.refused) throw error;
+      const refusal = accessErrorOf(error);
+      if (refusal) throw refusal;
       if (performance.now() + wait >= deadline()) throw asQueueUnavailable(error, doing);
       await delay(wait);
     }

@@ -46,6 +46,7 @@ export const SEQUENCE_FUNCTIONS = `
   end
   local function next_sequence(key, count, above, now)
     local last = redis.pcall('GET', key)
+    if type(last) == 'table' and not string.find(last.err, 'WRONGTYPE') then return nil, last end
     last = type(last) == 'table' and 'of another type' or last or '0'
     local first = math.max((tonumber(last) or 0) + 1, now)
     if in_range(above, now) then first = math.max(first, above + 1) end
@@ -66,6 +67,7 @@ const RAISE = new Script(`${SEQUENCE_FUNCTIONS}
   local now, wanted = clock(), tonumber(ARGV[1])
   if not in_range(wanted, now) then return out_of_range('the sequence of a stored row') end
   local last = redis.pcall('GET', KEYS[1])
+  if type(last) == 'table' and not string.find(last.err, 'WRONGTYPE') then return last end
   last = type(last) == 'table' and -1 or tonumber(last or '0')
   if not in_range(last, now) then return out_of_range('the last sequence in Redis') end
   if last < wanted then redis.call('SET', KEYS[1], string.format('%.0f', wanted)) end

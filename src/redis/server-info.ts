@@ -22,6 +22,9 @@ export interface RedisServerInfo {
 /** The policy under which Redis refuses writes when it is full, and never drops a key that somebody was promised. */
 export const EVICTION_POLICY = 'noeviction';
 
+/** What is not told: the Redis user may not run INFO, or the server leaves it out. */
+export const UNKNOWN = 'unknown';
+
 /** A server that takes writes: of a Cluster, one of its masters. */
 export interface RedisServer {
   readonly address: string;
@@ -61,10 +64,10 @@ function infoOf(text: string): RedisServerInfo {
   const fields = parseInfo(text);
   const count = (name: string) => Number(fields.get(name) ?? 0);
   return {
-    version: fields.get('redis_version') ?? 'unknown',
+    version: fields.get('redis_version') ?? UNKNOWN,
     server: fields.get('server_name') ?? 'redis',
-    role: fields.get('role') ?? 'unknown',
-    evictionPolicy: fields.get('maxmemory_policy') ?? 'unknown',
+    role: fields.get('role') ?? UNKNOWN,
+    evictionPolicy: fields.get('maxmemory_policy') ?? UNKNOWN,
     usedMemoryBytes: count('used_memory'),
     maxMemoryBytes: count('maxmemory'),
     systemMemoryBytes: count('total_system_memory'),

@@ -47,7 +47,11 @@ export class SequenceRepair {
     this.#options = options;
     this.#stored = new StoredSequences(database, names, graph);
     this.#deadLetters = new DeadLetterQueue(connection.client, keys, () => {}); // told by what it is asked
-    this.#queue = new Queue(keys.queue, { prefix: keys.prefix, connection: connection.client });
+    this.#queue = new Queue(keys.queue, {
+      prefix: keys.prefix,
+      connection: connection.client,
+      skipVersionCheck: true,
+    });
     this.#queue.on('error', () => {}); // told by what it is asked
   }
 

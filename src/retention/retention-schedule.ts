@@ -100,7 +100,7 @@ export class RetentionSchedule {
     if (!this.#queue) {
       const { client: connection, keys } = this.#options.place;
       const { name, prefix } = retentionQueue(keys);
-      this.#queue = new Queue<RetentionJob>(name, { prefix, connection });
+      this.#queue = new Queue<RetentionJob>(name, { prefix, connection, skipVersionCheck: true });
       this.#queue.on('error', this.#onError);
     }
     return this.#queue;

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { errorCopy } from '../error-copy.js';
 import { ClosedError, PendingWritesTimeoutError } from '../errors.js';
 import type { RedisConnection } from '../redis/connection.js';
 import { withDeadline } from '../redis/deadline.js';
@@ -38,6 +39,7 @@ export class CommitWatcher {
   readonly #awaited = new Set<Awaited>();
   #looking: Promise<void> | undefined;
   #closed = false;
+  #failure: Error | undefined;
 
   constructor(
     private readonly connection: RedisConnection,
@@ -133,6 +135,7 @@ export class CommitWatcher {
     if (left.length === 0) return failed;
     // Closed during the look above: nobody would settle the watches.
     if (this.#closed) throw new ClosedError('store');
+    if (this.#failure) throw errorCopy(this.#failure);
     const watches = left.map((jobId) => this.#watch(jobId));
     try {
       const ends = await limit.settle(Promise.all(watches.map(({ end }) => end)));
@@ -142,6 +145,13 @@ export class CommitWatcher {
     } finally {
       for (const { awaited } of watches) this.#awaited.delete(awaited);
     }
+  }
+
+  /** Nothing that has not ended yet ever will: rejects all who wait for it, now and later. */
+  fail(error: Error): void {
+    this.#failure = error;
+    for (const { reject } of this.#awaited) reject(errorCopy(error));
+    this.#awaited.clear();
   }
 
   /** Rejects all who still wait. */

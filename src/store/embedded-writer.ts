@@ -14,15 +14,17 @@ export class EmbeddedWriter {
   #failure: Error | undefined;
 
   /** @throws InvalidConfigError naming the option */
-  constructor(options: CheckpointWriterOptions, logger: Logger) {
+  constructor(options: CheckpointWriterOptions, logger: Logger, onFailure: (error: Error) => void) {
     this.#writer = new CheckpointWriter(options);
     this.#started = this.#writer.start().catch((error: Error) => {
       this.#failure = error;
-      logger.error({ code: (error as { code?: string }).code }, 'the embedded writer could not start');
+      const { code, message: reason } = error as { code?: string } & Error;
+      logger.error({ code, ...(code !== undefined && { reason }) }, 'the embedded writer could not start');
+      onFailure(error);
     });
   }
 
-  /** @throws SchemaMismatchError or InvalidConfigError if it could not start: nothing that is saved here would ever be committed */
+  /** @throws SchemaMismatchError, InvalidConfigError or RedisAccessError if it could not start: nothing that is saved here would ever be committed */
   assertStarted(): void {
     if (this.#failure) throw errorCopy(this.#failure);
   }

@@ -93,7 +93,7 @@ export class WriteQueue {
         ),
       (problem, message) => warnNotDraining(pipeline.logger, problem, message),
     );
-    this.#embedded = writer && new EmbeddedWriter(writer, logger);
+    this.#embedded = writer && new EmbeddedWriter(writer, logger, (error) => this.#watcher.fail(error));
   }
 
   /**
@@ -145,7 +145,7 @@ export class WriteQueue {
     if (errors.length > 0) throw new AggregateError(errors, `${errors.length} saves were refused`);
   }
 
-  /** @throws ClosedError; SchemaMismatchError or InvalidConfigError where the embedded writer could not start: nothing would ever be committed */
+  /** @throws ClosedError; SchemaMismatchError, InvalidConfigError or RedisAccessError where the embedded writer could not start: nothing would ever be committed */
   assertOpen(): void {
     if (this.#closing) throw new ClosedError('store');
     this.#embedded?.assertStarted();

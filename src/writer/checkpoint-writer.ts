@@ -1,17 +1,16 @@
 import { EventEmitter } from 'node:events';
 import type { Telemetry } from 'bullmq';
-import type { ChunkJob } from '../chunk.js';
 import { type CloseOptions, deadlineOf } from '../close-options.js';
-import { DatabaseError, InvalidConfigError } from '../errors.js';
+import { DatabaseError, InvalidConfigError, type RedisAccessError } from '../errors.js';
 import { type Logger, silentLogger } from '../logger.js';
 import { Database, type PoolUse } from '../postgres/database.js';
 import { tableNames } from '../postgres/identifiers.js';
 import { logNotReady } from '../postgres/not-ready-log.js';
-import { AbandonableWorker } from '../redis/abandonable-worker.js';
 import { RedisClock, redisTimeUs } from '../redis/clock.js';
 import { RedisConnection, redisErrorText, throttledErrorLog } from '../redis/connection.js';
 import { DeadLetterQueue } from '../redis/dead-letter-queue.js';
 import { destinationOf, type QueueKeys, queueKeys } from '../redis/queue-keys.js';
+import { assertRights, WORKER_COMMANDS } from '../redis/rights.js';
 import { REPORT_INTERVAL_MS, WorkerRegistry } from '../redis/worker-registry.js';
 import { RetentionSchedule } from '../retention/retention-schedule.js';
 import { BatchCommitter, type BatchEvent, type WriterStats } from './batch-committer.js';
@@ -27,17 +26,13 @@ import { JobCleanup } from './job-cleanup.js';
 import { Maintenance, maintenanceErrorLog } from './maintenance.js';
 import { MisroutedJobs } from './misrouted-jobs.js';
 import { Quarantine } from './quarantine.js';
+import { openQueueWorker, type QueueWorker } from './queue-worker.js';
 import { SetAsideJobs } from './set-aside.js';
 import { type ShutdownParts, shutDown } from './shutdown.js';
 import type { Sink } from './sink.js';
 import type { WriterEvents, WriterState } from './writer-events.js';
 import { type CheckpointWriterOptions, checkedOptions, type WriterSettings } from './writer-options.js';
 import { writerSinks } from './writer-sinks.js';
-
-// Two kills of its worker would otherwise fail a job: that a worker died says nothing of the job.
-const MAX_STALLED_COUNT = 1_000_000_000;
-/** Looks for the jobs of killed workers while a lock lasts. */
-const STALLED_LOOKS = 3;
 
 /**
  * One worker replica: takes chunks from the queue and commits them to PostgreSQL in batches. Run as many as you like.
@@ -71,7 +66,7 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
   readonly #retention: RetentionSchedule | undefined;
   readonly #giveUp = new AbortController();
   readonly #onWorkerError: (error: unknown) => void;
-  #worker: AbandonableWorker<ChunkJob, void> | undefined;
+  #worker: QueueWorker | undefined;
   #loop: Exclude<WriterState, 'closing'> = 'new';
   #closing: Promise<void> | undefined;
 
@@ -158,6 +153,11 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
     return this.#closing ? 'closing' : this.#loop;
   }
 
+  /** Why the Redis user may not take jobs, while it may not: this replica asks again every few seconds. */
+  get redisRefusal(): RedisAccessError | undefined {
+    return this.#connection.refusal ?? this.#worker?.refusal;
+  }
+
   /** Its connections to PostgreSQL; undefined for a pool of yours that does not tell. */
   get pool(): PoolUse | undefined {
     return this.#database.use;
@@ -171,36 +171,29 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
   /**
    * Brings the tables up to date and begins to take chunks. If PostgreSQL cannot be reached it begins all the same and
    * holds what it takes until it can.
-   * @throws SchemaMismatchError if the table is not ours; InvalidConfigError naming `postgres` if the database is not in UTF-8
+   * @throws SchemaMismatchError if the table is not ours; InvalidConfigError naming `postgres` if the database is not in UTF-8;
+   *   RedisAccessError if Redis answers, and refuses the user, its password or a command that a worker needs
    */
   async start(): Promise<void> {
     if (this.#worker || this.#closing) throw new InvalidConfigError('start', 'may be called once');
-    const { lockDurationMs, concurrency } = this.#settings;
-    this.#worker = new AbandonableWorker(
-      this.#keys.queue,
-      (job, token) => this.#processor.process(job, token),
-      {
-        connection: this.#connection.client,
-        prefix: this.#keys.prefix,
-        concurrency,
-        maxStalledCount: MAX_STALLED_COUNT,
-        lockDuration: lockDurationMs,
-        stalledInterval: Math.round(lockDurationMs / STALLED_LOOKS),
-        autorun: false,
-        ...(this.#telemetry && { telemetry: this.#telemetry }),
-      },
-    );
-    this.#worker.on('error', this.#onWorkerError);
-    this.#worker.on('completed', (job) => this.#processor.finished(job));
+    this.#worker = openQueueWorker({
+      connection: this.#connection,
+      keys: this.#keys,
+      settings: this.#settings,
+      telemetry: this.#telemetry,
+      process: (job, token) => this.#processor.process(job, token),
+      onError: this.#onWorkerError,
+      onCompleted: (job) => this.#processor.finished(job),
+    });
     try {
-      await this.#committer.migrate();
+      await Promise.all([
+        assertRights(this.#connection, this.#keys, WORKER_COMMANDS),
+        this.#committer.migrate().catch((error) => this.#notMigrated(error)),
+      ]);
     } catch (error) {
       if (this.#closing) return;
-      if (!(error instanceof DatabaseError)) {
-        await this.close({ deadlineMs: 0 });
-        throw error;
-      }
-      logNotReady(this.#logger, error);
+      await this.close({ deadlineMs: 0 });
+      throw error;
     }
     if (this.#closing) return;
     this.#loop = 'running';
@@ -258,6 +251,13 @@ export class CheckpointWriter extends EventEmitter<WriterEvents> {
     await shutDown(parts, deadlineMs);
     this.#connection.close();
     this.#logger.info({ ...this.stats }, 'writer closed');
+  }
+
+  /** @throws what does not go away by itself */
+  #notMigrated(error: unknown): void {
+    if (this.#closing) return;
+    if (!(error instanceof DatabaseError)) throw error;
+    logNotReady(this.#logger, error);
   }
 
   /** For operators only: what it comes to does not matter. */

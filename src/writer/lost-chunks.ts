@@ -115,7 +115,7 @@ export class LostChunks {
   #opened(): Queue<ChunkJob> {
     if (!this.#queue) {
       const { queue, prefix } = this.keys;
-      this.#queue = new Queue<ChunkJob>(queue, { prefix, connection: this.client });
+      this.#queue = new Queue<ChunkJob>(queue, { prefix, connection: this.client, skipVersionCheck: true });
       this.#queue.on('error', throttledErrorLog(this.logger, 'queue error'));
     }
     return this.#queue;

@@ -6,7 +6,7 @@ import { SCHEMA_VERSION, schemaVersion } from '../../src/postgres/schema.js';
 import { RedisConnection, redisErrorText } from '../../src/redis/connection.js';
 import { settlesWithin, withDeadline } from '../../src/redis/deadline.js';
 import { type QueueKeys, queueKeys } from '../../src/redis/queue-keys.js';
-import { EVICTION_POLICY, readServerInfo } from '../../src/redis/server-info.js';
+import { EVICTION_POLICY, readServerInfo, UNKNOWN } from '../../src/redis/server-info.js';
 import { remembered } from '../../src/remembered.js';
 import type { CheckpointWriter } from '../../src/writer/checkpoint-writer.js';
 
@@ -48,7 +48,7 @@ export class ReadinessProbe {
   readonly look: () => Promise<Readiness>;
 
   constructor(
-    private readonly writer: Pick<CheckpointWriter, 'state' | 'breaker'>,
+    private readonly writer: Pick<CheckpointWriter, 'state' | 'breaker' | 'redisRefusal'>,
     { redis, postgres, ...where }: ReadinessProbeOptions,
   ) {
     const name = 'checkpoint-queue readiness';
@@ -79,7 +79,8 @@ export class ReadinessProbe {
   }
 
   #lookAtWorker(): CheckResult {
-    const { state } = this.writer;
+    const { state, redisRefusal } = this.writer;
+    if (redisRefusal) return failed(redisRefusal.message);
     return state === 'running' ? passed : failed(state === 'new' ? 'starting' : state);
   }
 
@@ -112,7 +113,10 @@ export class ReadinessProbe {
         'reading its state',
       );
       const evictionPolicy =
-        policy === EVICTION_POLICY ? passed : failed(`${policy} drops acknowledged saves`);
+        // Of a user who may not ask, nothing is known: that is no reason to stop the worker.
+        policy === EVICTION_POLICY || policy === UNKNOWN
+          ? passed
+          : failed(`${policy} drops acknowledged saves`);
       return { redis: passed, evictionPolicy };
     } catch (error) {
       if (codeOf(error) === 'QUEUE_UNAVAILABLE') this.#redis.reset();
