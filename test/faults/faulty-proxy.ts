@@ -5,6 +5,8 @@ import { type Direction, ProxyLink } from './proxy-link.js';
 interface ByteLimit {
   readonly direction: Direction;
   left: number;
+  /** Nothing more is passed, and the connections are about to be cut. */
+  isReached: boolean;
   reached(): void;
 }
 
@@ -87,7 +89,7 @@ export class FaultyProxy {
   /** Passes so many more bytes in a direction, of all connections together, then resets them all. New ones are taken. */
   cutAfter(bytes: number, direction: Direction): Promise<void> {
     return new Promise((reached) => {
-      this.#limit = { direction, left: bytes, reached };
+      this.#limit = { direction, left: bytes, isReached: false, reached };
     });
   }
 
@@ -147,7 +149,8 @@ export class FaultyProxy {
     if (limit?.direction !== direction) return bytes;
     const passed = bytes.subarray(0, limit.left);
     limit.left -= passed.length;
-    if (limit.left === 0 && passed.length > 0) {
+    if (limit.left === 0 && !limit.isReached) {
+      limit.isReached = true;
       // After the last of them are handed to their socket.
       setImmediate(() => {
         this.#limit = undefined;

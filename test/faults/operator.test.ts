@@ -11,19 +11,14 @@ import { testSaver, tuplesOf } from '../langgraph/place.js';
 import { onThread } from '../langgraph/scenarios.js';
 import { type Place, startWriter, testPlace, testStore } from '../store/place.js';
 import { forgeJob } from '../writer/forged-jobs.js';
+import { OPERATOR_ACTS } from './operator-acts.js';
 
 const LATEST = { consistency: 'latest', timeoutMs: 25_000 } as const;
 /** What tells that a read would have to wait. */
 const AT_ONCE = { consistency: 'latest', timeoutMs: 100 } as const;
 const PENDING = { code: 'PENDING_WRITES_TIMEOUT' };
 
-/** What an operator, or a dashboard, can do with a BullMQ queue. */
-const DONE_BY_AN_OPERATOR: Array<[what: string, act: (queue: Queue) => Promise<unknown>]> = [
-  ['drain', (queue) => queue.drain(true)],
-  ['clean', (queue) => queue.clean(0, 1000, 'wait')],
-  ['obliterate', (queue) => queue.obliterate({ force: true })],
-  ['remove of each job', async (queue) => Promise.all((await queue.getJobs()).map((job) => job.remove()))],
-];
+const DONE_BY_AN_OPERATOR = Object.entries(OPERATOR_ACTS);
 
 function bullQueue(place: Place, name = place.queue): Queue {
   const queue = new Queue(name, { connection: place.client, prefix: place.keys.prefix });

@@ -26,6 +26,7 @@ export class Fences {
   }
 
   mustHaveRemoved(removal: Removal, save: Save): boolean {
+    if (removal.failed) return false;
     return covers(removal, save) && save.sequence <= this.#boundsOf(removal).atLeast;
   }
 

@@ -11,6 +11,12 @@ export interface History {
   readonly rows: readonly Row[];
   /** Operations that ended with an error. */
   readonly failures: readonly Failure[];
+  /** What was done to the pipeline that lets operations fail. */
+  readonly disturbances: readonly Disturbance[];
+  /** Saves that failed and may be stored all the same, now or later. */
+  readonly doubtful: readonly DoubtfulSave[];
+  /** What should have been refused and was not. */
+  readonly accepted: readonly string[];
 }
 
 export interface Operation {
@@ -41,6 +47,8 @@ export interface Row extends Content {
 export interface Removal extends Operation {
   readonly scope: 'checkpoint' | 'execution';
   readonly key: string;
+  /** It may have removed something all the same. */
+  readonly failed?: boolean;
 }
 
 /** A read with `consistency: 'latest'`. */
@@ -63,6 +71,16 @@ export interface Failure extends Operation {
   readonly what: string;
   readonly code: string;
 }
+
+/** A connection of the producer was lost at some time after the call, or the last sequence in Redis was damaged from call to return. */
+export interface Disturbance extends Operation {
+  readonly kind: 'cut' | 'damage';
+}
+
+export interface DoubtfulSave extends Content, Operation {}
+
+/** In place of a producer, where none did it. */
+export const NO_PRODUCER = -1;
 
 /** Whether `a` was over before `b` began. */
 export function isBefore(a: Operation, b: Operation): boolean {

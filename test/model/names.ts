@@ -5,8 +5,8 @@ export function nameOf({ token, id, version, sequence }: Save): string {
   return `save ${token} (${id} v${version} #${sequence})`;
 }
 
-export function removalName({ scope, key, called }: Removal): string {
-  return `${scope === 'checkpoint' ? 'delete' : 'clear'} ${key} (called at ${called})`;
+export function removalName({ scope, key, called, failed }: Removal): string {
+  return `${scope === 'checkpoint' ? 'delete' : 'clear'} ${key} (called at ${called}${failed ? ', failed' : ''})`;
 }
 
 export function readName({ view, key, called }: Read): string {
@@ -14,7 +14,8 @@ export function readName({ view, key, called }: Read): string {
 }
 
 /** Each operation in the order of the calls, with the counted times of its call and its return. */
-export function happenings({ saves, removals, reads, answers }: History): string[] {
+export function happenings(history: History): string[] {
+  const { saves, removals, reads, answers, disturbances, doubtful } = history;
   const lines: (readonly [Operation, string])[] = [
     ...saves.map((save) => [save, nameOf(save)] as const),
     ...removals.map((removal) => [removal, removalName(removal)] as const),
@@ -22,6 +23,8 @@ export function happenings({ saves, removals, reads, answers }: History): string
       (read) => [read, `${readName(read)} shows ${read.shown.map(({ token }) => token)}`] as const,
     ),
     ...answers.map((answer) => [answer, answerName(answer)] as const),
+    ...disturbances.map((disturbance) => [disturbance, disturbance.kind] as const),
+    ...doubtful.map((save) => [save, `save ${save.token} (${save.id} v${save.version}), failed`] as const),
   ];
   return lines
     .sort(([a], [b]) => a.called - b.called)

@@ -1,63 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import type { Answer, Content, Failure, History, Read, Removal, Row, Save } from './history.js';
-import { complaintsAbout } from './oracle.js';
-
-/** `at(3)` is an operation from 30 to 35, so that those of other numbers come before or after; `at(3, 5)` one to 55. */
-function at(from: number, to = from, producer = 0) {
-  return { producer, called: from * 10, returned: to * 10 + 5 };
-}
-
-const HOME: Record<string, string> = { a: 'x', b: 'x', c: 'y' };
-type Times = ReturnType<typeof at>;
-
-function save(
-  token: string,
-  id: string,
-  version: number,
-  sequence: number,
-  times: Times,
-  timestamp = 0,
-): Save {
-  return { token, id, executionId: HOME[id] as string, version, timestamp, sequence, ...times };
-}
-
-function shown({ token, id, executionId, version, timestamp }: Save): Content {
-  return { token, id, executionId, version, timestamp };
-}
-
-function row(of: Save): Row {
-  return { ...shown(of), sequence: of.sequence };
-}
-
-const removal = (scope: Removal['scope'], key: string, times: Times): Removal => ({ scope, key, ...times });
-const answer = (of: Save, outcome: Answer['outcome'], times: Times): Answer => ({
-  token: of.token,
-  outcome,
-  final: false,
-  ...times,
-});
-const finalAnswer = (of: Save, outcome: Answer['outcome']) => ({
-  ...answer(of, outcome, at(90)),
-  final: true,
-});
-const read = (view: Read['view'], key: string, saves: Save[], times: Times): Read => ({
-  view,
-  key,
-  shown: saves.map(shown),
-  ...times,
-});
-
-function complaints(history: Partial<History>): string[] {
-  return complaintsAbout({
-    saves: [],
-    removals: [],
-    reads: [],
-    answers: [],
-    rows: [],
-    failures: [],
-    ...history,
-  });
-}
+import type { Answer, Failure, Save } from './history.js';
+import {
+  answer,
+  at,
+  complaints,
+  finalAnswer,
+  read,
+  removal,
+  row,
+  save,
+  type Times,
+} from './sample-history.js';
 
 const old = save('old', 'a', 1, 10, at(1));
 const young = save('young', 'a', 1, 20, at(2));

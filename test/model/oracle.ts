@@ -1,3 +1,4 @@
+import { unexplainedFailures, withoutDoubt } from './doubt.js';
 import { Fences } from './fences.js';
 import { type Content, type History, isOrdered, type Row, type Save, wins } from './history.js';
 import { nameOf, removalName } from './names.js';
@@ -11,8 +12,9 @@ import { readComplaints } from './read-oracle.js';
  *
  * @returns what is wrong, a sentence each; nothing if the history can be explained
  */
-export function complaintsAbout(history: History): string[] {
-  const failed = history.failures.map(({ what, code }) => `${what} failed with ${code}`);
+export function complaintsAbout(whole: History): string[] {
+  const failed = [...unexplainedFailures(whole), ...whole.accepted];
+  const history = withoutDoubt(whole);
   const unknown = unknownContents(history);
   const order = orderComplaints(history.saves);
   // The rest takes these for granted.

@@ -50,6 +50,8 @@ export class Redelivery {
     const payload = this.#payloads.get(jobId);
     if (!payload || (await this.#isThere(jobId))) return false;
     await this.#client.set(this.keys.payloadPrefix + jobId, payload);
+    // It is found by this, should an operator remove it again.
+    await this.#client.zadd(this.keys.chunks, jobId.slice(jobId.indexOf('-') + 1), jobId);
     const records = decodeChunk(payload).bodies.length;
     const job = { sink: 'checkpoints', target: this.target, records, bytes: payload.length };
     await this.#queue.add('chunk', job, jobOptions(jobId));

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { OPERATOR_ACT_NAMES, type OperatorAct } from '../faults/operator-acts.js';
 
 /** How long the next step waits after this one was called: not at all, for its reply, or for the replies of all so far. */
 export type Wait = 'none' | 'own' | 'all';
@@ -24,6 +25,24 @@ export type Step = { readonly wait: Wait; readonly pauseMs: number } & (
   | { readonly kind: 'clear'; readonly producer: number; readonly execution: string }
   /** Delivers again one of the jobs of this sequence that are done. */
   | { readonly kind: 'redeliver'; readonly which: number }
+  /** The connection of a producer to Redis is lost when so many more bytes have passed: in between what it is asked next. */
+  | {
+      readonly kind: 'cut';
+      readonly producer: number;
+      readonly bytes: number;
+      readonly direction: 'toServer' | 'toClient';
+    }
+  /** What an operator does to the jobs, by BullMQ's own means. */
+  | { readonly kind: 'operate'; readonly act: OperatorAct }
+  /** A number that no sequence can be: as the last one in Redis, until it is mended; in a dead letter that is imported. */
+  | { readonly kind: 'damage key' | 'damage letter'; readonly number: string }
+  /** Another program gives a stored row such a number; it is mended when a delete of the row was tried. */
+  | {
+      readonly kind: 'damage row';
+      readonly producer: number;
+      readonly which: number;
+      readonly number: string;
+    }
 );
 
 export interface Sequence {
@@ -75,11 +94,43 @@ const redeliver = fc.record({
   ...timing,
 });
 
+const cut = fc.record({
+  kind: fc.constant('cut' as const),
+  producer,
+  bytes: fc.nat({ max: 6000 }),
+  direction: fc.constantFrom('toServer' as const, 'toClient' as const),
+  ...timing,
+});
+const operate = fc.record({
+  kind: fc.constant('operate' as const),
+  act: fc.constantFrom(...OPERATOR_ACT_NAMES),
+  ...timing,
+});
+const number = fc.constantFrom('9007199254740991', '9223372036854775807');
+const damage = fc.oneof(
+  fc.record({
+    kind: fc.constantFrom('damage key' as const, 'damage letter' as const),
+    number,
+    ...timing,
+  }),
+  fc.record({
+    kind: fc.constant('damage row' as const),
+    producer,
+    which: fc.nat({ max: 2 }),
+    number,
+    ...timing,
+  }),
+);
+
+/** A job that an operator removed is back after one to two seconds: such steps are rare, so that a run stays short. */
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: save },
-  { weight: 3, arbitrary: ofId },
-  { weight: 3, arbitrary: ofExecution },
-  { weight: 1, arbitrary: redeliver },
+  { weight: 60, arbitrary: save },
+  { weight: 30, arbitrary: ofId },
+  { weight: 30, arbitrary: ofExecution },
+  { weight: 10, arbitrary: redeliver },
+  { weight: 8, arbitrary: cut },
+  { weight: 3, arbitrary: operate },
+  { weight: 3, arbitrary: damage },
 );
 
 export const sequences: fc.Arbitrary<Sequence> = fc.record({
@@ -102,6 +153,15 @@ function objectOf(step: Step): string {
       return `${step.id} v${step.version} at ${step.at} s${step.large ? ', large' : ''}${step.ask ? ', asks its receipt' : ''}`;
     case 'redeliver':
       return `job ${step.which}`;
+    case 'cut':
+      return `after ${step.bytes} bytes ${step.direction}`;
+    case 'operate':
+      return step.act;
+    case 'damage key':
+    case 'damage letter':
+      return `with ${step.number}`;
+    case 'damage row':
+      return `${step.which} with ${step.number}`;
     default:
       return 'id' in step ? step.id : step.execution;
   }
