@@ -91,7 +91,7 @@ export class WriteQueue {
           () => readDrainState(this.connection.client, keys, destinationOf(sink)),
           'looking for workers',
         ),
-      (problem, message) => warnNotDraining(pipeline.logger, problem, message),
+      (problem, message) => warnNotDraining(pipeline, problem, message),
     );
     this.#embedded = writer && new EmbeddedWriter(writer, logger, (error) => this.#watcher.fail(error));
   }
@@ -184,9 +184,18 @@ export class WriteQueue {
   }
 }
 
+/** Queues of which the process has warned: an application may have a store for each agent. */
+const WARNED = new Set<string>();
+
 /** To the logger, or without one as a warning of the process: the library is silent by default, and this must not be. */
-function warnNotDraining(logger: Logger | undefined, reason: DrainProblem, message: string): void {
+function warnNotDraining({ logger, queue }: PipelineOptions, reason: DrainProblem, message: string): void {
   const code = 'QUEUE_NOT_DRAINING';
-  if (logger) logger.warn({ code, reason }, message);
-  else process.emitWarning(message, { type: 'CheckpointQueueWarning', code });
+  if (logger) {
+    logger.warn({ code, reason }, message);
+    return;
+  }
+  const warned = `${queue} ${reason}`;
+  if (WARNED.has(warned)) return;
+  WARNED.add(warned);
+  process.emitWarning(message, { type: 'CheckpointQueueWarning', code });
 }
