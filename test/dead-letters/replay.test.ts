@@ -134,7 +134,7 @@ describe('a replay', () => {
     await place.cure();
     await testLetters(place).replay({ ...ALL, wait: false });
     const store = testStore(place);
-    const options = { consistency: 'latest', timeoutMs: 50 } as const;
+    const options = { consistency: 'latest', timeoutMs: 1000 } as const;
     await expect(store.latest(checkpoint.executionId, options)).rejects.toMatchObject({
       code: 'PENDING_WRITES_TIMEOUT',
     });

@@ -87,7 +87,7 @@ it('a secret in states, metadata, nodes and passwords is told nowhere, through p
   const told: unknown[] = [];
   const log = (fields: object, message: string) => void told.push(fields, message);
   const logger = { debug: log, info: log, warn: log, error: log };
-  const store = testStore(secret, { enqueueTimeoutMs: 500, logger });
+  const store = testStore(secret, { enqueueTimeoutMs: 2000, logger });
   await store.initSchema();
   const worker = await startWorkerProcess(secret, { env: { CKPT_SHUTDOWN_DEADLINE_MS: '500' } });
   /** It has to fail, and what it says is kept. */

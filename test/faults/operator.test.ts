@@ -15,7 +15,7 @@ import { OPERATOR_ACTS } from './operator-acts.js';
 
 const LATEST = { consistency: 'latest', timeoutMs: 25_000 } as const;
 /** What tells that a read would have to wait. */
-const AT_ONCE = { consistency: 'latest', timeoutMs: 100 } as const;
+const AT_ONCE = { consistency: 'latest', timeoutMs: 1000 } as const;
 const PENDING = { code: 'PENDING_WRITES_TIMEOUT' };
 
 const DONE_BY_AN_OPERATOR = Object.entries(OPERATOR_ACTS);
@@ -150,7 +150,7 @@ it('what a thread of LangGraph has put is read when a writer has committed it', 
   // Nobody commits it yet: the graph reads nothing on its way.
   await graphsOn(testSaver(place, { consistency: 'committed' })).talk.invoke({ turn: 1 }, config);
   await bullQueue(place).obliterate({ force: true });
-  await expect(testSaver(place, { readTimeoutMs: 100 }).getTuple(config)).rejects.toMatchObject(PENDING);
+  await expect(testSaver(place, { readTimeoutMs: 1000 }).getTuple(config)).rejects.toMatchObject(PENDING);
   await startGraphWriter(place);
   expect(await tuplesOf(saver, 't')).toHaveLength(4);
 });

@@ -48,7 +48,7 @@ it('a Redis without memory: saves fail with the reason, workers say so seldom, a
 
 it('a Redis that answers with a refusal keeps the connection of who asked', async () => {
   const place = await testPlace({ redis: redis().url });
-  const store = testStore(place, { enqueueTimeoutMs: 200 });
+  const store = testStore(place, { enqueueTimeoutMs: 2000 });
   await store.save(newCheckpoint());
   const connections = async () =>
     String(await place.client.client('LIST'))

@@ -227,7 +227,7 @@ describe('a save with an expected version, while Redis is away', () => {
 
   it('comes after what its store saved before and before what it saves when Redis is back, whatever the clocks', async () => {
     const proxy = await TcpProxy.before(place.redis);
-    const own = testStore(place, { redis: proxy.url, enqueueTimeoutMs: 300, ...writeThrough });
+    const own = testStore(place, { redis: proxy.url, enqueueTimeoutMs: 1500, ...writeThrough });
     const ahead = Date.now() * 1000 + HOUR_US;
     await raiseSequence(place.client, place.keys, ahead);
     const checkpoint = newCheckpoint();

@@ -117,7 +117,7 @@ describe('consistency of reads', () => {
     await store.save(newCheckpoint({ executionId }));
     await store.save(newCheckpoint({ executionId }));
     const timedOut = { name: 'PendingWritesTimeoutError', code: 'PENDING_WRITES_TIMEOUT', pendingJobs: 2 };
-    const options = { ...LATEST, timeoutMs: 50 };
+    const options = { ...LATEST, timeoutMs: 500 };
     await expect(store.latest(executionId, options)).rejects.toMatchObject(timedOut);
     await expect(store.list(executionId, options)).rejects.toMatchObject(timedOut);
     await expect(store.load('any', { ...options, executionId })).rejects.toMatchObject(timedOut);
