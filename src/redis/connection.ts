@@ -174,8 +174,15 @@ export class RedisConnection {
 
 /** A master that was demoted keeps its connections, though its address may lead to the new one by now. */
 const ONE_SERVER = { reconnectOnError: ({ message }: Error) => message.includes('READONLY') };
-// BullMQ's workers refuse a connection that gives up on a command.
-const FOR_WORKER = { maxRetriesPerRequest: null, enableOfflineQueue: true };
+/** Whoever sends a command decides when to try it again. */
+const FOR_COMMANDS = { maxRetriesPerRequest: 0, enableOfflineQueue: false };
+/**
+ * BullMQ's workers refuse a connection that gives up on a command. Their blocking call answers nothing for up to 10 s, which no limit of
+ * the application's own may cut: an idle worker would never hear of another job.
+ */
+const UNLIMITED = { commandTimeout: undefined, blockingTimeout: undefined, socketTimeout: undefined };
+const CHECKED = { enableReadyCheck: true, enableAutoPipelining: false, autoResendUnfulfilledCommands: true };
+const FOR_WORKER = { maxRetriesPerRequest: null, enableOfflineQueue: true, ...UNLIMITED, ...CHECKED };
 /**
  * A node that answers nothing closes no connection, so that nobody would look for the master that has taken its place. Above the 10 s for
  * which BullMQ's blocking command waits.
@@ -189,7 +196,7 @@ const CLUSTER = { enableReadyCheck: false };
  */
 const CLUSTER_FOR_WORKER = {
   ...CLUSTER,
-  redisOptions: { ...NODE, ...FOR_WORKER },
+  redisOptions: { ...FOR_WORKER, ...NODE },
   enableOfflineQueue: true,
   maxRedirections: Number.MAX_SAFE_INTEGER,
   retryDelayOnMoved: 50,
@@ -202,7 +209,12 @@ function connect(redis: RedisOption, purpose: ConnectionPurpose): Redis | Cluste
   }
   if (isClient(redis)) return redis.duplicate({ ...ONE_SERVER, ...FOR_WORKER });
   const options = clientOptions(purpose);
-  if (typeof redis === 'string') return openUrl(redis, options);
+  if (typeof redis === 'string') {
+    const client = openUrl(redis, options);
+    // A parameter of the URL has gone before them.
+    if (!client.isCluster) Object.assign(client.options, purpose === 'worker' ? FOR_WORKER : FOR_COMMANDS);
+    return client;
+  }
   return new Redis({ ...redis, ...options.redis });
 }
 
@@ -211,10 +223,7 @@ function clientOptions(purpose: ConnectionPurpose): ClientOptions {
   const [redis, cluster]: [RedisOptions, ClusterOptions] =
     purpose === 'worker'
       ? [FOR_WORKER, CLUSTER_FOR_WORKER]
-      : [
-          { maxRetriesPerRequest: 0, enableOfflineQueue: false },
-          { ...CLUSTER, redisOptions: NODE, enableOfflineQueue: false },
-        ];
+      : [FOR_COMMANDS, { ...CLUSTER, redisOptions: NODE, enableOfflineQueue: false }];
   return {
     redis: { retryStrategy: reconnectMs, ...ONE_SERVER, ...redis },
     cluster: { clusterRetryStrategy: reconnectMs, ...cluster },

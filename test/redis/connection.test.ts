@@ -1,16 +1,19 @@
 import { inspect } from 'node:util';
-import { Cluster, type ClusterOptions, Redis } from 'ioredis';
+import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { QueueUnavailableError } from '../../src/index.js';
 import {
   asQueueUnavailable,
   RedisConnection,
+  type RedisOption,
   redisErrorText,
   throttledErrorLog,
 } from '../../src/redis/connection.js';
 import { withDeadline } from '../../src/redis/deadline.js';
 import { queueKeys } from '../../src/redis/queue-keys.js';
+import { newCheckpoint } from '../contract/checkpoints.js';
 import { services } from '../services.js';
+import { testPlace, testStore, testWriter } from '../store/place.js';
 
 const KEYS = queueKeys({});
 const SECRET = 'secret-of-the-state';
@@ -129,6 +132,57 @@ describe('RedisConnection', () => {
     client.disconnect(true);
     await vi.waitFor(() => expect(connection.epoch).toBe(epoch + 1));
     await vi.waitFor(() => expect(connection.ready).toBe(true));
+  });
+
+  describe('of an idle worker', () => {
+    const LIMITS = { commandTimeout: 300, socketTimeout: 300, blockingTimeout: 300 };
+
+    it.each<[what: string, redis: () => RedisOption]>([
+      ['a client', () => theirs(LIMITS)],
+      [
+        'a client that gives up soon',
+        () => theirs({ ...LIMITS, maxRetriesPerRequest: 1, enableOfflineQueue: false }),
+      ],
+      ['a client that checks nothing', () => theirs({ enableReadyCheck: false, enableAutoPipelining: true })],
+      ['options', () => ({ ...optionsOf(services().redisUrl), ...LIMITS })],
+      [
+        'a URL',
+        () =>
+          `${services().redisUrl}?commandTimeout=300&socketTimeout=300&blockingTimeout=300&enableOfflineQueue=false`,
+      ],
+    ])('takes further jobs where limits of %s would cut its blocking call', async (_, given) => {
+      const place = await testPlace();
+      const writer = testWriter(place, { redis: given() });
+      await writer.start();
+      const store = testStore(place);
+      await store.save(newCheckpoint(), { ack: 'committed' });
+      const idle = performance.now();
+      await vi.waitFor(() => expect(performance.now() - idle).toBeGreaterThan(1500), { timeout: 5000 });
+      const began = performance.now();
+      await store.save(newCheckpoint(), { ack: 'committed' });
+      expect(performance.now() - began).toBeLessThan(4000);
+    });
+
+    it('leaves the options of a given client as they are', () => {
+      const client = theirs(LIMITS);
+      for (const purpose of ['commands', 'worker'] as const) {
+        const connection = new RedisConnection(client, KEYS, purpose);
+        onTestFinished(() => connection.close());
+      }
+      expect(client.options).toMatchObject(LIMITS);
+    });
+
+    function theirs(options: RedisOptions): Redis {
+      const client = new Redis(services().redisUrl, options);
+      client.on('error', () => {});
+      onTestFinished(() => client.disconnect());
+      return client;
+    }
+
+    function optionsOf(url: string): RedisOptions {
+      const { hostname: host, port } = new URL(url);
+      return { host, port: Number(port || 6379) };
+    }
   });
 
   it('takes options of ioredis', async () => {
