@@ -4,6 +4,7 @@ import type { RedisConnection } from './connection.js';
 import { type QueueCounters, readCounters } from './counters.js';
 import { withDeadline } from './deadline.js';
 import { deadLetterKeys, type QueueKeys } from './queue-keys.js';
+import { askWithin } from './retry.js';
 import { readWorkers, type WorkerReport } from './worker-registry.js';
 
 /** The queue at one moment. */
@@ -24,9 +25,11 @@ export interface QueueStats {
 
 const TIMEOUT_MS = 5000;
 
-/** @throws QueueUnavailableError */
+/** @throws QueueUnavailableError; RedisAccessError at once */
 export async function readQueueStats(connection: RedisConnection, keys: QueueKeys): Promise<QueueStats> {
   const { client } = connection;
+  // First, because BullMQ waits for a connection that Redis refuses until the deadline.
+  await askWithin(TIMEOUT_MS, () => redisTimeUs(client, keys), 'reading the queue');
   const queue = new Queue(keys.queue, {
     prefix: keys.prefix,
     connection: client,

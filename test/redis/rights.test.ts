@@ -201,6 +201,24 @@ describe('a Redis user without', () => {
     await expect(openWriter(wrong).start()).rejects.toEqual(refused);
   });
 
+  it.each(['stats', 'save -'])('the right password: ckpt %s fails in its own words', async (command) => {
+    const { url, queue } = await redisUser(['+@all']);
+    const env = {
+      REDIS_URL: url.replace('secret', 'wrong'),
+      CKPT_QUEUE: queue,
+      CKPT_ENQUEUE_TIMEOUT_MS: '60000',
+    };
+    const { code, stderr } = await runCli(
+      [...command.split(' '), '--json'],
+      env,
+      JSON.stringify(checkpoint()),
+    );
+    expect({ code, error: JSON.parse(stderr.trim().split('\n').at(-1) as string).error }).toMatchObject({
+      code: 1,
+      error: { code: 'REDIS_ACCESS', message: expect.stringContaining('WRONGPASS') },
+    });
+  });
+
   it('a password: save and start say that one is wanted', async () => {
     await admin.call('ACL', 'SETUSER', 'default', 'resetpass', '>of-the-default-user');
     onTestFinished(async () => void (await admin.call('ACL', 'SETUSER', 'default', 'nopass')));
