@@ -1,12 +1,13 @@
 /**
- * Why nothing is committed: no worker is registered, or only workers of other tables are; the queue is paused; or all workers wait for
- * PostgreSQL.
+ * Why nothing is committed: no worker is registered, or only workers of other tables are; the queue is paused; all workers wait for
+ * PostgreSQL; or Redis does not answer.
  */
 export type DrainProblem =
   | 'no-worker'
   | 'no-worker-of-this-table'
   | 'queue-paused'
-  | 'worker-without-postgres';
+  | 'worker-without-postgres'
+  | 'redis-away';
 
 const TEXTS: Readonly<Record<DrainProblem, string>> = {
   'no-worker':
@@ -15,6 +16,7 @@ const TEXTS: Readonly<Record<DrainProblem, string>> = {
     'the workers of this queue write other tables; start one with this schema and table, or give each table a queue of its own',
   'queue-paused': "the queue is paused; resume it (BullMQ's Queue.resume())",
   'worker-without-postgres': 'every worker is waiting for PostgreSQL',
+  'redis-away': 'Redis does not answer',
 };
 
 /** @param problem undefined: none was found */

@@ -168,17 +168,17 @@ export class SchemaMismatchError extends CheckpointQueueError {
 /** Acknowledged saves were not committed within the time given. They are not lost: they stay queued and will be committed. */
 export class PendingWritesTimeoutError extends CheckpointQueueError {
   constructor(
-    /** 0: all are done, and PostgreSQL did not answer. */
+    /** 0: what became of them could not be asked in time. */
     readonly pendingJobs: number,
     readonly timeoutMs: number,
-    /** Undefined where a worker takes jobs and has not come to these, or Redis did not answer. */
+    /** Undefined where a worker takes jobs and has not come to these. */
     readonly reason?: DrainProblem,
   ) {
     const problem =
       pendingJobs === 0
-        ? `PostgreSQL did not tell within ${timeoutMs} ms what became of the save`
+        ? `Neither Redis nor PostgreSQL has told within ${timeoutMs} ms what became of the saves`
         : `${pendingJobs} queued write job(s) not committed after ${timeoutMs} ms: ${drainProblemText(reason)}`;
-    super('PENDING_WRITES_TIMEOUT', `${problem}. What was acknowledged is kept and will be committed`);
+    super('PENDING_WRITES_TIMEOUT', `${problem}. What was acknowledged is kept`);
   }
 }
 

@@ -1,5 +1,11 @@
-import { setMaxListeners } from 'node:events';
-import { CheckpointQueueError, DeadLetteredError, SaveLostError, WriteRefusedError } from '../errors.js';
+import { deferred } from '../deferred.js';
+import {
+  CheckpointQueueError,
+  ClosedError,
+  DeadLetteredError,
+  SaveLostError,
+  WriteRefusedError,
+} from '../errors.js';
 import type { SaveReceipt } from '../store/checkpoint-store.js';
 import { OutcomeList } from './outcome-list.js';
 
@@ -14,7 +20,7 @@ export interface SaveCounts {
   lost: number;
   /** Done by a worker, and PostgreSQL could not be asked what as. */
   unknown: number;
-  /** Not committed when the waiting ended; still in the queue. */
+  /** Not known to be committed when the waiting ended; most are still in the queue. */
   pending: number;
 }
 
@@ -30,53 +36,88 @@ export interface SaveFailure {
 /** Receipts that are waited for at once: each takes some 300 bytes, and its job a place in every look at Redis. */
 const MAX_WAITING = 20_000;
 
-/** Waits for the commits of many saves, a bounded number at a time. */
+/**
+ * Waits for the commits of many saves, a bounded number at a time. When the waiting ends early, what is left is `pending`; the store that
+ * is closed then settles it.
+ */
 export class SaveEnds {
   readonly failures = new OutcomeList<SaveFailure>(({ message }) => message);
-  readonly counts: Readonly<SaveCounts>;
-  readonly #counts: SaveCounts;
-  readonly #waiting = new Set<Promise<void>>();
-  readonly #giveUp = new AbortController();
+  readonly #counts = { committed: 0, superseded: 0, deleted: 0, refused: 0, lost: 0, unknown: 0 };
+  readonly #stopped: Promise<void>;
+  #waiting = 0;
+  /** Those that were added when no more could be waited for. */
+  #unwatched = 0;
+  #gaveUp = false;
+  #change = deferred<void>();
 
-  /** @param interrupted ends all waits */
-  constructor(private readonly interrupted: AbortSignal) {
-    this.#counts = { committed: 0, superseded: 0, deleted: 0, refused: 0, lost: 0, unknown: 0, pending: 0 };
-    this.counts = this.#counts;
-    setMaxListeners(0, this.#giveUp.signal);
-    interrupted.addEventListener('abort', this.#onInterrupt, { once: true });
+  /**
+   * @param interrupted ends all waits
+   * @param waitMs how long to wait after the last line, and for the next end where too many are waited for; undefined: as long as it takes
+   */
+  constructor(
+    interrupted: AbortSignal,
+    private readonly waitMs: number | undefined,
+  ) {
+    this.#stopped = new Promise((resolve) => {
+      interrupted.addEventListener('abort', () => this.#giveUp(resolve), { once: true });
+    });
   }
 
-  readonly #onInterrupt = () => this.#giveUp.abort();
+  get counts(): SaveCounts {
+    return { ...this.#counts, pending: this.#waiting + this.#unwatched };
+  }
 
   add(receipt: SaveReceipt): void {
-    const ending = this.#end(receipt).finally(() => this.#waiting.delete(ending));
-    this.#waiting.add(ending);
+    if (this.#gaveUp) this.#unwatched++;
+    else void this.#end(receipt);
   }
 
-  /** Resolves when there is room for more. */
+  /** Resolves when there is room for more, nothing has ended for `waitMs`, or it is woken. */
   async room(): Promise<void> {
-    while (this.#waiting.size >= MAX_WAITING) await Promise.race(this.#waiting);
+    if (this.#waiting < MAX_WAITING || this.#gaveUp) return;
+    await this.#until(this.#change.promise);
   }
 
-  /** Waits for the rest. @param timeoutMs undefined: as long as it takes */
-  async settled(timeoutMs: number | undefined): Promise<void> {
-    const timer = timeoutMs === undefined ? undefined : setTimeout(() => this.#giveUp.abort(), timeoutMs);
-    try {
-      await Promise.all(this.#waiting);
-    } finally {
-      clearTimeout(timer);
-      this.interrupted.removeEventListener('abort', this.#onInterrupt);
-    }
+  /** Ends the wait for room. */
+  wake(): void {
+    this.#change.resolve();
+    this.#change = deferred();
+  }
+
+  /** Waits for the rest. */
+  async settled(): Promise<void> {
+    const ended = async () => {
+      while (this.#waiting > 0) await this.#change.promise;
+    };
+    if (!this.#gaveUp) await this.#until(ended());
+    this.#gaveUp = true;
+  }
+
+  async #until(change: Promise<void>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      if (this.waitMs !== undefined) timer = setTimeout(() => this.#giveUp(resolve), this.waitMs);
+    });
+    await Promise.race([change, late, this.#stopped]);
+    clearTimeout(timer);
+  }
+
+  #giveUp(then: () => void): void {
+    this.#gaveUp = true;
+    then();
   }
 
   async #end(receipt: SaveReceipt): Promise<void> {
-    const { signal } = this.#giveUp;
+    this.#waiting++;
+    let ended = true;
     try {
-      this.#counts[await receipt.committed({ signal })]++;
+      this.#counts[await receipt.committed()]++;
     } catch (error) {
-      if (signal.aborted && error === signal.reason) this.#counts.pending++;
+      if (error instanceof ClosedError) ended = false;
       else this.#failed(receipt.id, error);
     }
+    if (ended) this.#waiting--;
+    this.wake();
   }
 
   #failed(id: string, error: unknown): void {
@@ -116,6 +157,6 @@ export function problemsOf({
     ...(refused > 0 ? [`${refused} refused`] : []),
     ...(lost > 0 ? [`${lost} lost`] : []),
     ...(unknown > 0 ? [`${unknown} of which PostgreSQL could not tell`] : []),
-    ...(pending > 0 ? [`${pending} still in the queue`] : []),
+    ...(pending > 0 ? [`${pending} not confirmed yet; what is in the queue stays there`] : []),
   ];
 }

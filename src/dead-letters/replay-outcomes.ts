@@ -4,6 +4,7 @@ import type { DeadLetterJob } from '../redis/dead-letter-job.js';
 import type { JobEnd } from '../redis/job-ends.js';
 import type { CheckpointTable } from '../store/checkpoint-table.js';
 import type { CommitWatcher } from '../store/commit-watcher.js';
+import { WaitLimit } from '../store/wait-limit.js';
 import { CHECKPOINT_SINK } from '../writer/checkpoint-sink.js';
 import type { DeadLetterReader } from './dead-letter-reader.js';
 import type { ReplayOptions, ReplayOutcome, ReplayResult } from './replay-options.js';
@@ -102,7 +103,7 @@ export class ReplayOutcomes {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     try {
-      await this.watcher.whenEnded(jobIds, { timeoutMs, ...(signal && { signal }) });
+      await this.watcher.whenEnded(jobIds, new WaitLimit({ timeoutMs, ...(signal && { signal }) }));
     } catch (error) {
       if (!(error instanceof PendingWritesTimeoutError) && !signal?.aborted) throw error;
     }

@@ -17,7 +17,7 @@ import { openReplica, type ReadReplica } from '../postgres/read-replica.js';
 import type { DeadLetterRecord } from '../redis/dead-letter-job.js';
 import { creatingMissingTables } from '../store/creating-tables.js';
 import { deadLettered } from '../store/dead-letter-lookup.js';
-import { checkWaitOptions, type WaitOptions } from '../store/wait-limit.js';
+import { checkWaitOptions, inTime, WaitLimit, type WaitOptions } from '../store/wait-limit.js';
 import { WriteQueue } from '../store/write-queue.js';
 import { configOf, limitOf, placeOf, validThreadId, writePlace } from './configs.js';
 import { GraphEncoder, serializedBy } from './graph-encoder.js';
@@ -212,8 +212,13 @@ export class QueuedPostgresSaver extends BaseCheckpointSaver {
   async flush(threadId?: string, options: WaitOptions = {}): Promise<void> {
     this.#queue.assertOpen();
     checkWaitOptions(options, 'flush');
-    await this.#puts.settled();
-    await this.#queue.flush(threadId === undefined ? undefined : validThreadId(threadId), options);
+    const thread = threadId === undefined ? undefined : validThreadId(threadId);
+    const limit = new WaitLimit(options);
+    await inTime(
+      limit,
+      this.#puts.settled().then(() => true as const),
+    );
+    await this.#queue.flush(thread, limit);
   }
 
   /** Threads by their id, with the newest checkpoint of each. Sees what is committed. @throws InvalidConfigError, DatabaseError */

@@ -8,8 +8,8 @@ import { readWorkers, serves } from './worker-registry.js';
 export interface DrainState {
   /** Undefined: a worker takes jobs. */
   readonly problem: DrainProblem | undefined;
-  /** Age of the oldest acknowledged save that is not committed, in milliseconds; undefined if there is none. */
-  readonly oldestAgeMs: number | undefined;
+  /** Redis' clock, by which sequences are numbered; µs since 1970. */
+  readonly nowUs: number;
 }
 
 /** @param destination whose workers count; undefined: those of all sinks and tables */
@@ -18,15 +18,12 @@ export async function readDrainState(
   keys: QueueKeys,
   destination?: Destination,
 ): Promise<DrainState> {
-  const nowMs = (await redisTimeUs(client, keys)) / 1000;
-  const [all, paused, [, oldest]] = await Promise.all([
-    readWorkers(client, keys, nowMs),
+  const nowUs = await redisTimeUs(client, keys);
+  const [all, paused] = await Promise.all([
+    readWorkers(client, keys, nowUs / 1000),
     client.hexists(keys.meta, 'paused'),
-    client.zrange(keys.chunks, '0', '0', 'WITHSCORES'),
   ]);
   const workers = destination ? all.filter((worker) => serves(worker, destination)) : all;
-  // A sequence is the time in µs at which Redis gave it out.
-  const oldestAgeMs = oldest === undefined ? undefined : Math.max(0, nowMs - Number(oldest) / 1000);
   const problem =
     workers.length === 0
       ? all.length === 0
@@ -37,5 +34,5 @@ export async function readDrainState(
         : workers.every(({ breaker }) => breaker === 'open')
           ? 'worker-without-postgres'
           : undefined;
-  return { problem, oldestAgeMs };
+  return { problem, nowUs };
 }

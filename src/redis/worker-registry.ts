@@ -67,14 +67,21 @@ export async function readWorkers(
   keys: QueueKeys,
   nowMs: number,
 ): Promise<WorkerReport[]> {
-  const reports = Object.values(await client.hgetall(keys.workers)).map((text) => {
+  const reports = Object.values(await client.hgetall(keys.workers)).flatMap((text) => {
     const [seenAt] = text.split(' ', 1) as [string];
-    return { seenAt: Number(seenAt), report: JSON.parse(text.slice(seenAt.length + 1)) as WorkerReport };
+    const report = reportIn(text.slice(seenAt.length + 1));
+    return report && nowMs - Number(seenAt) <= GONE_AFTER_MS ? [report] : [];
   });
-  return reports
-    .filter(({ seenAt }) => nowMs - seenAt <= GONE_AFTER_MS)
-    .map(({ report }) => report)
-    .sort((a, b) => a.startedAt - b.startedAt);
+  return reports.sort((a, b) => a.startedAt - b.startedAt);
+}
+
+/** Undefined for one that somebody has damaged: the others count all the same. */
+function reportIn(text: string): WorkerReport | undefined {
+  try {
+    return JSON.parse(text) as WorkerReport;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether the worker writes what is for this destination; one that does not say may. */

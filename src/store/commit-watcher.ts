@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { deferred } from '../deferred.js';
 import { errorCopy } from '../error-copy.js';
 import { ClosedError, PendingWritesTimeoutError } from '../errors.js';
 import type { RedisConnection } from '../redis/connection.js';
@@ -15,7 +16,7 @@ import {
   type QueueKeys,
 } from '../redis/queue-keys.js';
 import { retryUntil } from '../redis/retry.js';
-import { WaitLimit, type WaitOptions } from './wait-limit.js';
+import { ONE_ANSWER_MS, WaitLimit } from './wait-limit.js';
 
 interface Awaited {
   readonly jobId: string;
@@ -28,6 +29,7 @@ const POLL_MS = { first: 2, max: 50 };
 /** Deadline of one look; the next one follows, as long as somebody waits. */
 const LOOK_TIMEOUT_MS = 2000;
 const JOBS_A_LOOK = 2000;
+const REDIS_AWAY = { problem: 'redis-away' } as const;
 /** How long an error of a wait that has run out is held back to find the reason. */
 const REASON_TIMEOUT_MS = 500;
 
@@ -123,13 +125,13 @@ export class CommitWatcher {
    * Waits until all of the jobs have ended; gives those that were refused.
    * @throws PendingWritesTimeoutError; ClosedError; the reason of the signal
    */
-  async whenEnded(jobIds: Iterable<string>, options: WaitOptions = {}): Promise<string[]> {
+  async whenEnded(jobIds: Iterable<string>, limit = new WaitLimit()): Promise<string[]> {
     if (this.#closed) throw new ClosedError('store');
-    const limit = new WaitLimit(options);
     const unique = [...new Set(jobIds)];
     // If Redis is away, the watch below goes on asking.
     const looked = this.ended(unique).catch(() => undefined);
-    const ended = (await limit.settle(looked)) ?? new Map<string, JobEnd>();
+    // A limit that is short, or spent, must not tell that what is done is pending.
+    const ended = (await limit.settle(looked, ONE_ANSWER_MS)) ?? new Map<string, JobEnd>();
     const failed = unique.filter((jobId) => ended.get(jobId) === 'failed');
     const left = unique.filter((jobId) => !ended.has(jobId));
     if (left.length === 0) return failed;
@@ -154,6 +156,11 @@ export class CommitWatcher {
     this.#awaited.clear();
   }
 
+  /** The jobs that somebody waits for. */
+  get awaited(): string[] {
+    return Array.from(this.#awaited, ({ jobId }) => jobId);
+  }
+
   /** Rejects all who still wait. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -173,8 +180,8 @@ export class CommitWatcher {
   async #timedOut(pending: number, { timeoutMs }: WaitLimit): Promise<PendingWritesTimeoutError> {
     const deadline = performance.now() + REASON_TIMEOUT_MS;
     const reading = readDrainState(this.connection.client, this.keys, this.destination);
-    const state = await withDeadline(deadline, reading, 'looking for workers').catch(() => undefined);
-    return new PendingWritesTimeoutError(pending, Math.round(timeoutMs), state?.problem);
+    const state = await withDeadline(deadline, reading, 'looking for workers').catch(() => REDIS_AWAY);
+    return new PendingWritesTimeoutError(pending, Math.round(timeoutMs), state.problem);
   }
 
   async #look(): Promise<void> {
@@ -210,20 +217,4 @@ function destinationOfJob(data: unknown): Destination | undefined {
   } catch {
     return undefined;
   }
-}
-
-interface Deferred<T> {
-  readonly promise: Promise<T>;
-  resolve(value: T): void;
-  reject(error: unknown): void;
-}
-
-function deferred<T>(): Deferred<T> {
-  let resolve!: (value: T) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<T>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  return { promise, resolve, reject };
 }

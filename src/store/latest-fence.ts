@@ -3,6 +3,7 @@ import type { DeadLetterRecord } from '../redis/dead-letter-queue.js';
 import type { ReadOptions } from './checkpoint-store.js';
 import type { CommitWatcher } from './commit-watcher.js';
 import type { DeadLetterLookup } from './dead-letter-lookup.js';
+import { WaitLimit } from './wait-limit.js';
 
 export const DEFAULT_READ_TIMEOUT_MS = 10_000;
 
@@ -29,12 +30,10 @@ export class LatestFence {
     { consistency = 'committed', timeoutMs = DEFAULT_READ_TIMEOUT_MS }: ReadOptions,
   ): Promise<boolean> {
     if (consistency === 'committed') return false;
-    const deadline = performance.now() + timeoutMs;
+    const limit = new WaitLimit({ timeoutMs });
     const { jobIds, deadLetters } = await this.options.watcher.pending(executionId, timeoutMs);
     if (jobIds.length === 0) return deadLetters;
-    const [refused] = await this.options.watcher.whenEnded(jobIds, {
-      timeoutMs: Math.max(0, deadline - performance.now()),
-    });
+    const [refused] = await this.options.watcher.whenEnded(jobIds, limit);
     // A read without what was refused would give an older state for the latest.
     if (refused) throw await this.options.refusal(refused);
     // Of what was waited for, some may have become dead letters.

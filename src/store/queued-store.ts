@@ -4,7 +4,7 @@ import {
   type SerializedCheckpoint,
   validName,
 } from '../checkpoint.js';
-import { CheckpointNotFoundError, PendingWritesTimeoutError, QueueUnavailableError } from '../errors.js';
+import { CheckpointNotFoundError, QueueUnavailableError } from '../errors.js';
 import { checkOptions } from '../known-keys.js';
 import type { Scope } from '../postgres/checkpoint-table.js';
 import { Database } from '../postgres/database.js';
@@ -40,7 +40,7 @@ import { heldRow, heldRows } from './held-rows.js';
 import { LatestReader } from './latest-reader.js';
 import { OutcomeReader } from './outcome-reader.js';
 import { QUEUED_STORE_OPTIONS, type QueuedCheckpointStoreOptions, queuedSettings } from './queued-options.js';
-import { checkWaitOptions, WaitLimit, type WaitOptions } from './wait-limit.js';
+import { checkWaitOptions, inTime, WaitLimit, type WaitOptions } from './wait-limit.js';
 import { WriteQueue } from './write-queue.js';
 
 const ASKING_TIME = 'asking for the time';
@@ -212,7 +212,7 @@ export class QueuedCheckpointStore implements CheckpointStore {
     this.#queue.assertOpen();
     checkWaitOptions(options, 'flush');
     if (executionId !== undefined) validName('executionId', executionId);
-    await this.#queue.flush(executionId, options);
+    await this.#queue.flush(executionId, new WaitLimit(options));
   }
 
   /** Sends what is still gathered to Redis, then closes. Does not wait for commits: see `flush`. Idempotent. */
@@ -252,10 +252,8 @@ export class QueuedCheckpointStore implements CheckpointStore {
     const committed = async (options: WaitOptions = {}): Promise<CommitOutcome> => {
       checkWaitOptions(options, 'committed');
       const limit = new WaitLimit(options);
-      await this.#queue.whenDone(jobId, options);
-      const outcome = await limit.settle(this.#outcomes.read({ id, executionId, version, sequence }));
-      if (outcome === undefined) throw new PendingWritesTimeoutError(0, limit.timeoutMs);
-      return outcome;
+      await this.#queue.whenDone(jobId, limit);
+      return inTime(limit, this.#outcomes.read({ id, executionId, version, sequence }));
     };
     return { id, sequence, committed };
   }

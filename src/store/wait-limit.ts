@@ -1,11 +1,14 @@
-import { InvalidConfigError } from '../errors.js';
+import { InvalidConfigError, PendingWritesTimeoutError } from '../errors.js';
 import { checkOptions, type KnownKeys } from '../known-keys.js';
 import { isWithin } from '../numbers.js';
 import { timerMs } from '../redis/deadline.js';
 
 /** Bounds a wait for commits. Whatever ends the wait, the saves stay acknowledged and will be committed. */
 export interface WaitOptions {
-  /** Milliseconds until PendingWritesTimeoutError. Default: Infinity, as long as it takes. */
+  /**
+   * Milliseconds until PendingWritesTimeoutError; one answer of Redis and PostgreSQL is waited for up to half a second even then, so that 0
+   * tells what is done. Default: Infinity, as long as it takes.
+   */
   timeoutMs?: number;
   /** Ends the wait with the reason of the signal, by default an AbortError. */
   signal?: AbortSignal;
@@ -25,7 +28,10 @@ export function checkWaitOptions(options: WaitOptions, of: 'committed' | 'flush'
   }
 }
 
-/** The limit of one wait, which begins when this is made. */
+/** How long one answer is waited for, whatever the limit. */
+export const ONE_ANSWER_MS = 500;
+
+/** The limit of one wait, which begins when this is made, over all its steps. */
 export class WaitLimit {
   readonly timeoutMs: number;
   readonly #signal: AbortSignal | undefined;
@@ -39,9 +45,10 @@ export class WaitLimit {
 
   /**
    * Settles as `work` does, or is undefined at the deadline. What `work` comes to afterwards is ignored.
+   * @param atLeastMs how long to wait for it, even past the deadline
    * @throws the reason of the signal
    */
-  async settle<T>(work: Promise<T>): Promise<T | undefined> {
+  async settle<T>(work: Promise<T>, atLeastMs = 0): Promise<T | undefined> {
     const signal = this.#signal;
     let timer: NodeJS.Timeout | undefined;
     let onAbort = () => {};
@@ -50,7 +57,8 @@ export class WaitLimit {
       if (signal?.aborted) onAbort();
       signal?.addEventListener('abort', onAbort, { once: true });
       if (this.#deadline === Number.POSITIVE_INFINITY) return;
-      timer = setTimeout(() => resolve(undefined), timerMs(this.#deadline - performance.now()));
+      const left = Math.max(atLeastMs, this.#deadline - performance.now());
+      timer = setTimeout(() => resolve(undefined), timerMs(left));
     });
     try {
       return await Promise.race([work, ended]);
@@ -59,4 +67,14 @@ export class WaitLimit {
       signal?.removeEventListener('abort', onAbort);
     }
   }
+}
+
+/** What `work`, a question to Redis or PostgreSQL, comes to. @throws PendingWritesTimeoutError at the deadline; the reason of the signal */
+export async function inTime<T extends object | string | true>(
+  limit: WaitLimit,
+  work: Promise<T>,
+): Promise<T> {
+  const result = await limit.settle(work, ONE_ANSWER_MS);
+  if (result === undefined) throw new PendingWritesTimeoutError(0, limit.timeoutMs);
+  return result;
 }

@@ -18,7 +18,7 @@ import { DeadLetterLookup, deadLettered } from './dead-letter-lookup.js';
 import { DrainWatch } from './drain-watch.js';
 import { EmbeddedWriter } from './embedded-writer.js';
 import { DEFAULT_READ_TIMEOUT_MS, LatestFence } from './latest-fence.js';
-import type { WaitOptions } from './wait-limit.js';
+import { inTime, WaitLimit } from './wait-limit.js';
 
 const EMBEDDED_CLOSE_MS = 10_000;
 const DRAIN_LOOK_MS = 2000;
@@ -84,15 +84,16 @@ export class WriteQueue {
       ended: (jobIds) => this.#watcher.ended(jobIds),
       refusals: async (ranges) => (await this.deadLetters.bySequence(ranges)).map(deadLettered),
     });
-    this.#drain = new DrainWatch(
-      () =>
-        askWithin(
-          DRAIN_LOOK_MS,
-          () => readDrainState(this.connection.client, keys, destinationOf(sink)),
-          'looking for workers',
-        ),
-      (problem, message) => warnNotDraining(pipeline, problem, message),
-    );
+    const destination = destinationOf(sink);
+    this.#drain = new DrainWatch({
+      jobIds: () => [...this.#acknowledged.jobIds, ...this.#watcher.awaited],
+      ended: (jobIds) => this.#watcher.ended(jobIds),
+      state: () => {
+        const read = () => readDrainState(this.connection.client, keys, destination);
+        return askWithin(DRAIN_LOOK_MS, read, 'looking for workers');
+      },
+      warn: (problem, message) => warnNotDraining(pipeline, problem, message),
+    });
     this.#embedded = writer && new EmbeddedWriter(writer, logger, (error) => this.#watcher.fail(error));
   }
 
@@ -108,19 +109,17 @@ export class WriteQueue {
   }
 
   /** Resolves when the job is done. @throws WriteRefusedError if nobody can read it; as `CommitWatcher.whenEnded` */
-  async whenDone(jobId: string, options?: WaitOptions): Promise<void> {
+  async whenDone(jobId: string, limit: WaitLimit): Promise<void> {
     this.#drain.touch();
-    const [failed] = await this.#watcher.whenEnded([jobId], options);
+    const [failed] = await this.#watcher.whenEnded([jobId], limit);
     if (failed) throw await this.#refusal(failed);
   }
 
   /** Waits for all that is in the queue now for this sink and table, whoever saved it. @throws PendingWritesTimeoutError, WriteRefusedError */
   async whenAllDone(timeoutMs: number): Promise<void> {
-    const deadline = performance.now() + timeoutMs;
+    const limit = new WaitLimit({ timeoutMs });
     const jobIds = await this.#watcher.allPending(timeoutMs);
-    const [failed] = await this.#watcher.whenEnded(jobIds, {
-      timeoutMs: Math.max(0, deadline - performance.now()),
-    });
+    const [failed] = await this.#watcher.whenEnded(jobIds, limit);
     if (failed) throw await this.#refusal(failed);
   }
 
@@ -130,17 +129,17 @@ export class WriteQueue {
    *   flush, or of the execution; WriteRefusedError among them for jobs that nobody can read; PendingWritesTimeoutError, the reason of
    *   the signal
    */
-  async flush(executionId?: string, options?: WaitOptions): Promise<void> {
+  async flush(executionId: string | undefined, limit: WaitLimit): Promise<void> {
     this.#drain.touch();
     const jobIds =
       executionId === undefined
         ? this.#acknowledged.jobIds
-        : (await this.#watcher.pending(executionId, DEFAULT_READ_TIMEOUT_MS)).jobIds;
-    const failed = await this.#watcher.whenEnded(jobIds, options);
+        : (await inTime(limit, this.#watcher.pending(executionId, DEFAULT_READ_TIMEOUT_MS))).jobIds;
+    const failed = await this.#watcher.whenEnded(jobIds, limit);
     const refusals =
       executionId === undefined
         ? await this.#acknowledged.settle(jobIds)
-        : (await this.fence.unresolved(executionId)).map(deadLettered);
+        : (await inTime(limit, this.fence.unresolved(executionId))).map(deadLettered);
     const errors = [...refusals, ...(await Promise.all(failed.map((jobId) => this.#refusal(jobId))))];
     if (errors.length > 0) throw new AggregateError(errors, `${errors.length} saves were refused`);
   }
@@ -170,7 +169,7 @@ export class WriteQueue {
     if (!this.#embedded) return;
     const deadline = performance.now() + EMBEDDED_CLOSE_MS;
     const awaited = this.#embedded.failed ? [] : this.#acknowledged.jobIds;
-    await this.#watcher.whenEnded(awaited, { timeoutMs: EMBEDDED_CLOSE_MS }).catch((error) => {
+    await this.#watcher.whenEnded(awaited, new WaitLimit({ timeoutMs: EMBEDDED_CLOSE_MS })).catch((error) => {
       this.#logger.warn({ code: error.code }, 'closed before all that was saved here is committed');
     });
     await this.#embedded.close(Math.max(0, deadline - performance.now()));

@@ -12,12 +12,12 @@ import { readWorkers, serves, type WorkerReport } from '../redis/worker-registry
  * given the job. While the right worker commits, the other one has its hands free and is given most of what comes: a longer maximum (1 s)
  * left the right one without jobs.
  */
-const AWAY_MS = { first: 5, max: 100, noWorker: 5000 };
+const AWAY_MS = { first: 5, max: 100, unknown: 1000, none: 5000 };
 /** How long what is known of other workers holds; they report every 10 s, and when they start. */
 const WORKERS_KNOWN_MS = 1000;
 /** One line at most in this time: without its worker, each job comes again every 5 s. */
 const LOG_INTERVAL_MS = 60_000;
-/** Jobs whose returns are counted; with more of them, the counting begins anew. */
+/** Jobs whose returns are counted. */
 const MAX_COUNTED = 10_000;
 
 /**
@@ -26,7 +26,7 @@ const MAX_COUNTED = 10_000;
  */
 export class MisroutedJobs {
   readonly #returns = new Map<string, number>();
-  #workers: Promise<WorkerReport[]> = Promise.resolve([]);
+  #workers: Promise<WorkerReport[] | undefined> = Promise.resolve(undefined);
   #workersAskedAt = Number.NEGATIVE_INFINITY;
   #silentUntil = 0;
   #suppressed = 0;
@@ -44,29 +44,35 @@ export class MisroutedJobs {
     token: string | undefined,
     { message: reason }: MisroutedChunkError,
   ): Promise<never> {
-    const waitMs = (await this.#hasWorker(job.data)) ? this.#nextWait(job.id as string) : AWAY_MS.noWorker;
-    if (waitMs === AWAY_MS.noWorker) this.#logNoWorker(job.id, reason);
+    const worker = await this.#workerFor(job.data);
+    if (worker === 'none') this.#logNoWorker(job.id, reason);
+    const waitMs = worker === 'runs' ? this.#nextWait(job.id as string) : AWAY_MS[worker];
     // BullMQ knows delays only by the clocks of the workers' machines.
     await job.moveToDelayed(Date.now() + waitMs, token);
     throw new DelayedError();
   }
 
-  async #hasWorker({ sink, target }: ChunkJob): Promise<boolean> {
+  /** `unknown`: one of an earlier release, which does not say what it writes, or Redis did not tell. */
+  async #workerFor(destination: ChunkJob): Promise<'runs' | 'unknown' | 'none'> {
     const now = performance.now();
     if (now - this.#workersAskedAt > WORKERS_KNOWN_MS) {
       this.#workersAskedAt = now;
-      this.#workers = readWorkers(this.client, this.keys, this.clock.nowUs() / 1000).catch(() => []);
+      this.#workers = readWorkers(this.client, this.keys, this.clock.nowUs() / 1000).catch(() => undefined);
     }
-    // One of an earlier release does not say what it writes; it is asked for no more than every 5 s.
+    const workers = await this.#workers;
+    if (!workers) return 'unknown';
     // One that waits for PostgreSQL takes nothing.
-    return (await this.#workers).some(
-      (worker) => worker.breaker === 'closed' && worker.destinations && serves(worker, { sink, target }),
-    );
+    const able = workers.filter((worker) => worker.breaker === 'closed' && serves(worker, destination));
+    if (able.length === 0) return 'none';
+    return able.some(({ destinations }) => destinations) ? 'runs' : 'unknown';
   }
 
   #nextWait(jobId: string): number {
-    if (this.#returns.size >= MAX_COUNTED) this.#returns.clear();
     const returns = this.#returns.get(jobId) ?? 0;
+    // The oldest is forgotten: it has most likely found its worker.
+    this.#returns.delete(jobId);
+    const [oldest] = this.#returns.keys();
+    if (oldest !== undefined && this.#returns.size >= MAX_COUNTED) this.#returns.delete(oldest);
     this.#returns.set(jobId, returns + 1);
     return Math.min(AWAY_MS.max, AWAY_MS.first * 2 ** Math.min(returns, 20));
   }

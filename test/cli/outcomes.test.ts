@@ -45,7 +45,7 @@ describe('ckpt save --wait', () => {
     );
     expect(code).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({ saved: 1, state: 'incomplete', committed: 0, pending: 1 });
-    expect(stderr).toContain('1 still in the queue');
+    expect(stderr).toContain('1 not confirmed yet');
   });
 
   it('warns while it waits and no worker runs; Ctrl-C ends it with exit code 130', async () => {
@@ -61,6 +61,31 @@ describe('ckpt save --wait', () => {
     const exited = once(child, 'exit');
     child.kill('SIGINT');
     expect(await exited).toEqual([130, null]);
+  });
+
+  it('tells what became of the lines before a bad one, which ends it', async () => {
+    const place = await testPlace();
+    await startWriter(place);
+    const { code, stdout, stderr } = await runCli(
+      ['save', '-', '--wait', '--json'],
+      envOf(place),
+      [line('a'), '{"id":"b"}', line('c')].join('\n'),
+    );
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ saved: 1, bad: 1, committed: 1 });
+    expect(stderr).toContain('stopped at line 2');
+  });
+
+  it('ends at --wait-ms also where there are more lines than can be waited for at once', async () => {
+    const place = await testPlace();
+    const lines = Array.from({ length: 22_000 }, (_, index) => line(`c${index}`)).join('\n');
+    const { code, stdout } = await runCli(
+      ['save', '-', '--wait', '--wait-ms', '500', '--json'],
+      envOf(place),
+      lines,
+    );
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ saved: 22_000, committed: 0, pending: 22_000 });
   });
 
   it('refuses a --wait-ms that is no number', async () => {

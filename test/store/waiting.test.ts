@@ -6,6 +6,7 @@ import {
 } from '../../src/index.js';
 import { silentLogger } from '../../src/logger.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
+import { patient } from '../patience.js';
 import { type Place, startWriter, testPlace, testStore } from './place.js';
 
 const SHORT_MS = 50;
@@ -37,7 +38,7 @@ describe('committed() with a limit', () => {
     const receipt = await testStore(place).save(newCheckpoint());
     const error = await timeoutOf(receipt.committed({ timeoutMs: SHORT_MS }));
     expect(error).toMatchObject({ reason: 'no-worker', pendingJobs: 1, timeoutMs: SHORT_MS });
-    expect(error.message).toMatch(/no worker is registered.*kept and will be committed/);
+    expect(error.message).toMatch(/no worker is registered.*is kept/);
     await startWriter(place);
     expect(await receipt.committed()).toBe('committed');
   });
@@ -110,6 +111,26 @@ describe('flush() with a limit', () => {
   });
 });
 
+describe('a limit', () => {
+  it('holds while Redis cannot be reached, and says so', async () => {
+    const place = await testPlace();
+    const store = testStore(place, { redis: 'redis://127.0.0.1:1' });
+    const began = performance.now();
+    expect(await timeoutOf(store.flush('some', { timeoutMs: SHORT_MS }))).toMatchObject({ pendingJobs: 0 });
+    const reason = new Error('enough');
+    await expect(store.flush('some', { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    // Reading what is pending alone may take 10 s.
+    expect(performance.now() - began).toBeLessThan(patient(3000));
+  });
+
+  it('of nothing still tells what is done', async () => {
+    const place = await testPlace();
+    await startWriter(place);
+    const receipt = await testStore(place).save(newCheckpoint(), { ack: 'committed' });
+    expect(await receipt.committed({ timeoutMs: 0 })).toBe('committed');
+  });
+});
+
 describe('saves that nothing drains', () => {
   it('are warned of once, through the logger', async () => {
     const place = await testPlace();
@@ -139,6 +160,20 @@ describe('saves that nothing drains', () => {
       name: 'CheckpointQueueWarning',
       message: expect.stringContaining('no worker is registered'),
     });
+  });
+
+  it('of another table are no reason to warn', async () => {
+    const place = await testPlace();
+    const [served, other] = [[], []] as [object[], object[]];
+    const store = testStore(place, { logger: warningsTo(served) });
+    await testStore(place, { table: 'other', logger: warningsTo(other) }).save(newCheckpoint());
+    const writer = await startWriter(place);
+    await store.save(newCheckpoint(), { ack: 'committed' });
+    await writer.close();
+    await vi.waitFor(() => expect(other).toHaveLength(1));
+    // Its own look came before that of the other one, or comes at the next second.
+    await store.save(newCheckpoint());
+    expect(served).toEqual([]);
   });
 
   it('are not warned of while a worker commits them', async () => {

@@ -22,6 +22,9 @@ interface SaveResult {
   bad: number;
 }
 
+/** `failure`: why it ended before the last line. */
+type SavedLines = SaveResult & { failure: unknown };
+
 /** Saves that are not acknowledged yet, at most: enough for full chunks. */
 const MAX_IN_FLIGHT = 1000;
 /** Their share of `maxPendingBytes`: a line is about as long as its record, and the limit must not be met. */
@@ -45,18 +48,19 @@ export function registerSave(program: Command): void {
         const waitMs = options.waitMs === undefined ? undefined : wholeNumber('--wait-ms', options.waitMs);
         const { input, bytes } = await openInput(file);
         const store = openQueuedStore(context, { onQueueFull: 'wait', logger: TO_STDERR });
-        const ends = options.wait ? new SaveEnds(context.signal) : undefined;
-        const result = await saveLines(context, store, input, {
+        const ends = options.wait ? new SaveEnds(context.signal, waitMs) : undefined;
+        const { failure, ...result } = await saveLines(context, store, input, {
           bytes,
           skipBad: options.skipBad ?? false,
           ends,
         });
-        await ends?.settled(waitMs);
+        await ends?.settled();
         const problems = [
           ...(result.bad > 0 ? [`${result.bad} line(s) were no checkpoints and were left out`] : []),
           ...(ends ? problemsOf(ends.counts) : []),
         ];
         print(context, result, ends);
+        if (failure) throw failure;
         if (problems.length > 0 && !context.signal.aborted) throw new CommandError(problems.join('; '));
       }),
     );
@@ -84,7 +88,7 @@ async function saveLines(
   store: QueuedCheckpointStore,
   input: Readable,
   { bytes, skipBad, ends }: { bytes?: number | undefined; skipBad: boolean; ends: SaveEnds | undefined },
-): Promise<SaveResult> {
+): Promise<SavedLines> {
   const bar = bytes !== undefined && process.stderr.isTTY && !json ? progressBar('saving', bytes) : undefined;
   const result: SaveResult = { saved: 0, bad: 0 };
   const inFlight = new Set<Promise<void>>();
@@ -111,6 +115,7 @@ async function saveLines(
             },
             (error: unknown) => {
               failure ??= error;
+              ends?.wake();
             },
           )
           .finally(() => {
@@ -127,7 +132,7 @@ async function saveLines(
           failure = new CommandError(`stopped at line ${lineNumber}; --skip-bad would go on`, error.code);
       }
       while (inFlight.size >= MAX_IN_FLIGHT || bytesInFlight > maxBytes) await Promise.race(inFlight);
-      await ends?.room();
+      if (!failure) await ends?.room();
     }
     await Promise.all(inFlight);
   } finally {
@@ -135,6 +140,5 @@ async function saveLines(
     input.destroy();
   }
   if (failure || signal.aborted) note(`${result.saved} saves were acknowledged before`);
-  if (failure) throw failure;
-  return result;
+  return { ...result, failure };
 }
