@@ -286,21 +286,6 @@ export class MisroutedChunkError extends CheckpointQueueError {
   }
 }
 
-/** The worker, or the dashboard, cannot listen at this address. It did not start. */
-export class HttpListenError extends CheckpointQueueError {
-  constructor(
-    readonly host: string,
-    readonly port: number,
-    /** Node's code: `EADDRINUSE` where another program has the port. */
-    reason: string,
-    /** What the address comes from. */
-    settings = 'CKPT_HTTP_HOST, CKPT_HTTP_PORT',
-  ) {
-    const problem = reason === 'EADDRINUSE' ? 'another program has this port' : reason;
-    super('HTTP_LISTEN', `Cannot listen at ${host}, port ${port}: ${problem} (${settings})`);
-  }
-}
-
 /** The store, recorder, producer or writer was closed. */
 export class ClosedError extends CheckpointQueueError {
   constructor(what: string) {

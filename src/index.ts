@@ -28,7 +28,6 @@ export {
   DeadLetterBusyError,
   DeadLetteredError,
   DeadLetterNotFoundError,
-  HttpListenError,
   InvalidCheckpointError,
   InvalidChunkError,
   InvalidConfigError,
@@ -45,6 +44,7 @@ export {
   VersionConflictError,
   WriteRefusedError,
 } from './errors.js';
+export { HttpListenError } from './http/listen-error.js';
 export type { Logger } from './logger.js';
 export type { PoolUse } from './postgres/database.js';
 export type { Period } from './postgres/identifiers.js';

@@ -1,4 +1,4 @@
-import { HttpListenError } from '../errors.js';
+import { HttpListenError } from '../http/listen-error.js';
 import { HttpServer } from '../http/server.js';
 import type { Logger } from '../logger.js';
 import { settlesWithin } from '../redis/deadline.js';

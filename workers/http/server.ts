@@ -1,5 +1,5 @@
 import type { ConnectedConfig } from '../../src/config.js';
-import { HttpListenError } from '../../src/errors.js';
+import { HttpListenError } from '../../src/http/listen-error.js';
 import type { Scope } from '../../src/http/scope.js';
 import { HttpServer } from '../../src/http/server.js';
 import { RedisConnection } from '../../src/redis/connection.js';
