@@ -108,7 +108,7 @@ export class ChunkSender {
   async #number(shipment: Shipment): Promise<ReservedJob> {
     let reserved: ReservedJob | undefined;
     await this.#options.clock.inOrder(async () => {
-      if (reserved) await this.#giveUp(reserved, shipment.executions);
+      if (reserved) await this.#giveUp(reserved, shipment);
       const reserve = async () => {
         await this.#assertAllowed(shipment.deadline());
         return this.#reserve(shipment);
@@ -162,11 +162,14 @@ export class ChunkSender {
   }
 
   /** The number is too low: an operation that was called earlier got a higher one. Nobody has seen it, for it has no job. */
-  async #giveUp({ jobId }: ReservedJob, executions: readonly string[]): Promise<void> {
+  async #giveUp({ jobId }: ReservedJob, { executions, deadline }: Shipment): Promise<void> {
     const { connection, keys, sink, target } = this.#options;
     const marks = executions.map((executionId) => markOf(executionId, jobId, { sink, target }));
-    // What stays is written with its low number, and gives way to what is sent now.
-    await release(connection.client, keys, [jobId], marks).catch(() => {});
+    const doing = 'giving up a number';
+    const releasing = () => withDeadline(deadline(), release(connection.client, keys, [jobId], marks), doing);
+    // What stays is written by a worker with its low number, and gives way to what is sent now; a record that is refused would leave two
+    // dead letters.
+    await retryUntil(deadline, releasing, doing).catch(() => {});
   }
 
   /** Second step; may be called again where it throws. */

@@ -8,14 +8,19 @@ const RIGHTS_PAGE = 'docs/operations.md lists the rights of each Redis user';
  * for it may hold names and values.
  */
 export function accessErrorOf(error: unknown): RedisAccessError | undefined {
-  if (error instanceof RedisAccessError) return error;
-  const { message, previousErrors } = (error ?? {}) as { message?: unknown; previousErrors?: unknown[] };
-  if (typeof message !== 'string') return undefined;
-  // Of a transaction: why EXEC had nothing to run.
-  for (const previous of previousErrors ?? []) {
-    const refusal = accessErrorOf(previous);
+  // Of a transaction: why EXEC had nothing to run. Where the connection is lost, the error of EXEC is itself among them.
+  const { previousErrors = [] } = (error ?? {}) as { previousErrors?: unknown[] };
+  for (const each of [...previousErrors, error]) {
+    const refusal = refusalIn(each);
     if (refusal) return refusal;
   }
+  return undefined;
+}
+
+function refusalIn(error: unknown): RedisAccessError | undefined {
+  if (error instanceof RedisAccessError) return error;
+  const { message } = (error ?? {}) as { message?: unknown };
+  if (typeof message !== 'string') return undefined;
   if (message.includes('WRONGPASS') || message.includes('ERR invalid password')) {
     return new RedisAccessError('Redis refuses this user and password (WRONGPASS)');
   }
