@@ -72,10 +72,24 @@ export class Damage {
   /** A stored row, which gets another token with it, as if another program had saved it. */
   async row(number: string, id: string, token: string): Promise<void> {
     const { pool, schema } = this.options;
-    await pool.query(
-      `UPDATE ${schema}.checkpoints SET write_seq = ${number}, state = jsonb_build_object('token', $2::text) WHERE id = $1`,
-      [id, token],
-    );
+    const client = await pool.connect();
+    try {
+      await client.query('BEGIN');
+      const { rows } = await client.query('SELECT to_regclass($1) AS ids', [`${schema}.checkpoints_ids`]);
+      // The id index of a partitioned table has the number once more, and hides a row that has another one.
+      if (rows[0].ids) {
+        await client.query(`UPDATE ${schema}.checkpoints_ids SET write_seq = ${number} WHERE id = $1`, [id]);
+      }
+      await client.query(
+        `UPDATE ${schema}.checkpoints SET write_seq = ${number}, state = jsonb_build_object('token', $2::text) WHERE id = $1`,
+        [id, token],
+      );
+      await client.query('COMMIT');
+      client.release();
+    } catch (error) {
+      client.release(error as Error);
+      throw error;
+    }
   }
 
   /** Numbers anew whatever is damaged. */
