@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FaultOracle, Shown, WholeCheckpoint } from '../faults/oracle.js';
 import type { Chance } from './chance.js';
 import { hidesRefusal, type PoisonLedger } from './poison.js';
+import { REFUSAL_NAMES, type Refusal } from './refusals.js';
 import { RemoteError, type RemoteStore } from './remote-store.js';
 import type { Tally } from './tally.js';
 
@@ -37,6 +38,7 @@ const POISON_EVERY = 100;
 /** What outages, or a producer that is killed, lead to. */
 const FORESEEN = new Set([
   'QUEUE_UNAVAILABLE',
+  'REDIS_ACCESS',
   'DATABASE',
   'PENDING_WRITES_TIMEOUT',
   'BACKPRESSURE',
@@ -94,8 +96,9 @@ class Agent {
     let name = 'save';
     try {
       if (++tally.acts % POISON_EVERY === 0) {
-        name = 'poison';
-        await this.#poison(store);
+        const refusal = chance.oneOf(REFUSAL_NAMES);
+        name = `poison, ${refusal}`;
+        await this.#poison(store, refusal);
       } else if (draw <= 40) {
         name = 'delete';
         await oracle.delete(store, this.#earlierId());
@@ -127,15 +130,13 @@ class Agent {
 
   #failed(name: string, error: unknown): boolean {
     if (!(error instanceof RemoteError)) throw error;
-    const { tally } = this.world;
-    tally.failed(name, error.code);
-    if (!FORESEEN.has(error.code)) tally.unforeseen.push(`${name}: ${error.code} ${error.message}`);
-    if (error.message.includes(SECRET)) tally.unforeseen.push(`${name}: an error tells a state`);
+    countError(this.world.tally, name, error);
     return error.code === 'PRODUCER_GONE';
   }
 
   async #save({ store, deadlineMs }: Producer): Promise<void> {
     const { oracle, tally } = this.world;
+    await store.up();
     const began = performance.now();
     try {
       await oracle.save({ save: (checkpoint) => receipt(store.save(checkpoint)) }, this.#checkpoint());
@@ -148,12 +149,12 @@ class Agent {
   }
 
   /** In an execution of its own, so that it can be read. */
-  async #poison(store: RemoteStore): Promise<void> {
+  async #poison(store: RemoteStore, refusal: Refusal): Promise<void> {
     const { oracle, poison, tally, producers } = this.world;
     const checkpoint = { ...this.#checkpoint(), id: `poison-${randomUUID()}`, executionId: randomUUID() };
     const { id, executionId } = checkpoint;
-    const state = { ...checkpoint.state, poison: true };
-    await poison.save(id, () =>
+    const state = { ...checkpoint.state, poison: refusal };
+    await poison.save(id, refusal, () =>
       oracle.save({ save: (whole) => receipt(store.save(whole)) }, { ...checkpoint, state }),
     );
     const reader = this.chance.oneOf(producers).store;
@@ -206,6 +207,13 @@ class Agent {
     const { lastNumber } = this.execution;
     return idOf(this.execution, this.chance.whole(Math.max(1, lastNumber - 20), Math.max(1, lastNumber)));
   }
+}
+
+/** Counts an error of a call; one that no fault explains is noted. */
+export function countError(tally: Tally, name: string, error: RemoteError): void {
+  tally.failed(name, error.code);
+  if (!FORESEEN.has(error.code)) tally.unforeseen.push(`${name}: ${error.code} ${error.message}`);
+  if (error.message.includes(SECRET)) tally.unforeseen.push(`${name}: an error tells a state`);
 }
 
 const idOf = ({ id }: Execution, number: number): string => `${id}/${number}`;

@@ -1,3 +1,4 @@
+import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { PostgresCheckpointStore } from '../../src/index.js';
@@ -5,19 +6,23 @@ import { queueKeys } from '../../src/redis/queue-keys.js';
 import { startPostgres } from '../../src/services/embedded-postgres.js';
 import type { LocalServer } from '../../src/services/local-server.js';
 import { startRedis } from '../../src/services/redis-server.js';
+import { ACCEPT, REFUSE } from './refusals.js';
 
 /** What producers and workers log in as: the superuser that the runner is would be above limits of connections. */
 export const ROLE = 'chaos_app';
 export const PASSWORD = 'chaos';
 export const SCHEMA = 'chaos';
 export const QUEUE = 'chaos';
-const POISON_CONSTRAINT = 'refuses_poison';
+/** The user of producers and workers in Redis, with all rights: what is taken from it is not taken from the runner. */
+export const REDIS_USER = 'chaos_app';
 const RECONNECT_MS = 100;
 
 /** The servers of a run, and the runner's own look at both, past all proxies. */
 export class Arena {
   readonly keys = queueKeys({ queue: QUEUE });
   readonly client: Redis;
+  /** As operators see it. */
+  readonly queue: Queue;
   readonly pool: pg.Pool;
 
   private constructor(
@@ -25,6 +30,9 @@ export class Arena {
     readonly postgres: LocalServer,
   ) {
     this.client = new Redis(redis.url, { retryStrategy: () => RECONNECT_MS, maxRetriesPerRequest: null });
+    const { queue, prefix } = this.keys;
+    this.queue = new Queue(queue, { prefix, connection: this.client });
+    this.queue.on('error', () => {});
     this.pool = new pg.Pool({ connectionString: postgres.url, application_name: 'chaos', max: 4 });
     // Its servers are taken away: what is asked of them waits or rejects by itself.
     this.client.on('error', () => {});
@@ -33,7 +41,8 @@ export class Arena {
   }
 
   static async open(options: { onProgress: (message: string) => void; signal: AbortSignal }): Promise<Arena> {
-    const redis = await startRedis({ ...options, args: ['--appendfsync', 'always'] });
+    const user = ['--user', REDIS_USER, 'on', `>${PASSWORD}`, '~*', '&*', '+@all'];
+    const redis = await startRedis({ ...options, args: ['--appendfsync', 'always', ...user] });
     try {
       const postgres = await startPostgres(options);
       const arena = new Arena(redis, postgres);
@@ -50,6 +59,14 @@ export class Arena {
     }
   }
 
+  /** As the user of producers and workers. */
+  get redisUrl(): string {
+    const url = new URL(this.redis.url);
+    url.username = REDIS_USER;
+    url.password = PASSWORD;
+    return url.toString();
+  }
+
   /** As the role of producers and workers. */
   get postgresUrl(): string {
     const url = new URL(this.postgres.url);
@@ -60,7 +77,7 @@ export class Arena {
 
   /** From now on nothing is poison any more. */
   async acceptPoison(): Promise<void> {
-    await this.pool.query(`ALTER TABLE ${SCHEMA}.checkpoints DROP CONSTRAINT ${POISON_CONSTRAINT}`);
+    await this.pool.query(ACCEPT);
   }
 
   /** pg_attribute grows with every temporary table that is made. */
@@ -70,6 +87,7 @@ export class Arena {
   }
 
   async close(): Promise<void> {
+    await this.queue.close().catch(() => {}); // Redis may be away
     this.client.disconnect();
     await this.pool.end();
     await Promise.all([this.redis.stop(), this.postgres.stop()]);
@@ -80,8 +98,6 @@ export class Arena {
     await this.pool.query(`CREATE SCHEMA ${SCHEMA} AUTHORIZATION ${ROLE}`);
     const store = new PostgresCheckpointStore({ postgres: this.postgresUrl, schema: SCHEMA });
     await store.initSchema().finally(() => store.close());
-    await this.pool.query(
-      `ALTER TABLE ${SCHEMA}.checkpoints ADD CONSTRAINT ${POISON_CONSTRAINT} CHECK (NOT state ? 'poison')`,
-    );
+    await this.pool.query(REFUSE);
   }
 }

@@ -38,7 +38,14 @@ async function chaos(args: string[], interruptAt?: string): Promise<Ended> {
 }
 
 it('a short chaos run makes faults, keeps every promise and reports', { timeout: TIMEOUT_MS }, async () => {
-  const { code, report, told } = await chaos(['--minutes', '0.3', '--seed', '7', '--no-replays']);
+  const { code, report, told } = await chaos([
+    '--minutes',
+    '0.3',
+    '--seed',
+    '7',
+    '--no-replays',
+    '--servers-only',
+  ]);
   expect(report.broken, told).toEqual([]);
   expect(code).toBe(0);
   expect(told).toContain('every promise is kept');
@@ -52,7 +59,10 @@ it('a short chaos run makes faults, keeps every promise and reports', { timeout:
 });
 
 it('one that is interrupted ends early and checks all the same', { timeout: TIMEOUT_MS }, async () => {
-  const { code, report, told } = await chaos(['--minutes', '60', '--seed', '8', '--no-replays'], 'fault:');
+  const { code, report, told } = await chaos(
+    ['--minutes', '60', '--seed', '8', '--no-replays', '--servers-only'],
+    'fault:',
+  );
   expect(report.broken, told).toEqual([]);
   expect(code).toBe(130);
   expect(report.interrupted).toBe(true);

@@ -23,7 +23,7 @@ export class Crew {
   ) {}
 
   static async start(arena: Arena): Promise<Crew> {
-    const servers = { redis: arena.redis.url, postgres: arena.postgresUrl };
+    const servers = { redis: arena.redisUrl, postgres: arena.postgresUrl };
     const lines: Line[] = [];
     const line = async (name: string) => {
       const started = await Line.start(name, servers);
@@ -50,6 +50,10 @@ export class Crew {
 
   get producers(): Producer[] {
     return [this.killed, this.lasting];
+  }
+
+  lineOf({ store }: Producer): Line {
+    return this.lines.find(({ name }) => name === store.name) as Line;
   }
 
   /** Ends that nobody ordered. */

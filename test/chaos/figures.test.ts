@@ -15,7 +15,14 @@ describe('options of a chaos run', () => {
 
   it('are read', () => {
     const args = ['--minutes', '0.5', '--seed', '7', '--json', 'report.json', '--no-replays'];
-    expect(readOptions(args)).toEqual({ minutes: 0.5, seed: 7, jsonFile: 'report.json', replays: false });
+    expect(readOptions(args)).toEqual({
+      minutes: 0.5,
+      seed: 7,
+      rights: false,
+      serversOnly: false,
+      jsonFile: 'report.json',
+      replays: false,
+    });
   });
 
   it.each([
@@ -80,8 +87,10 @@ describe('the ledger of poison', () => {
   ): Promise<PoisonLedger> {
     const ledger = new PoisonLedger();
     for (const [id, sequence] of Object.entries(acknowledged))
-      await ledger.save(id, async () => ({ sequence }));
-    for (const id of refused) await ledger.save(id, () => Promise.reject(new Error('away'))).catch(() => {});
+      await ledger.save(id, 'constraint', async () => ({ sequence }));
+    for (const id of refused) {
+      await ledger.save(id, 'constraint', () => Promise.reject(new Error('away'))).catch(() => {});
+    }
     return ledger;
   }
 
@@ -104,5 +113,12 @@ describe('the ledger of poison', () => {
       duplicates: ['b is kept as d-2 and d-2-1'],
       unexpected: ['c (sequence 9, 23514)', 'd (sequence 4, no SQLSTATE)', 'good (sequence 5, 23514)'],
     });
+  });
+
+  it('knows with which SQLSTATE each is refused', async () => {
+    const ledger = new PoisonLedger();
+    await ledger.save('a', 'trigger', async () => ({ sequence: 1 }));
+    expect(ledger.judge([{ ...letter('a', 1), sqlState: 'P0001' }]).unexpected).toEqual([]);
+    expect(ledger.judge([letter('a', 1)]).unexpected).toEqual(['a (sequence 1, 23514)']);
   });
 });

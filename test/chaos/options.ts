@@ -5,6 +5,8 @@ export const USAGE = `npm run chaos -- [options]
   --minutes N   how long faults are made, 0.1 to 1440 (default 10); draining and the checks come on top
   --seed N      of the faults and of the load (default: another one each time)
   --json FILE   where the report goes (default: test/chaos/results/)
+  --rights      also take rights from the Redis user of workers and producers for some seconds
+  --servers-only  only faults of servers, network and processes: no operators, and no cuts between calls that nobody awaits
   --no-replays  replay no dead letters while faults are made
   --help
 
@@ -23,11 +25,16 @@ export interface ChaosOptions {
   /** Undefined: the default place. */
   readonly jsonFile: string | undefined;
   readonly replays: boolean;
+  /** Whether rights of the Redis user are taken away and given back. */
+  readonly rights: boolean;
+  /** Whether operators and unawaited calls are left out. */
+  readonly serversOnly: boolean;
 }
 
 /** Undefined if help was asked for. @throws UsageError */
 export function readOptions(args: string[]): ChaosOptions | undefined {
-  const { help, minutes, seed, json, 'no-replays': noReplays = false } = parse(args);
+  const { help, minutes, seed, json, rights = false } = parse(args);
+  const { 'no-replays': noReplays = false, 'servers-only': serversOnly = false } = parse(args);
   if (help) return undefined;
   if (json === '') throw new UsageError('--json: must be a file');
   return {
@@ -35,6 +42,8 @@ export function readOptions(args: string[]): ChaosOptions | undefined {
     seed: seed === undefined ? Math.floor(Math.random() * MAX_SEED) : seedOf(seed),
     jsonFile: json,
     replays: !noReplays,
+    rights,
+    serversOnly,
   };
 }
 
@@ -47,6 +56,8 @@ function parse(args: string[]) {
         seed: { type: 'string' },
         json: { type: 'string' },
         'no-replays': { type: 'boolean' },
+        rights: { type: 'boolean' },
+        'servers-only': { type: 'boolean' },
         help: { type: 'boolean' },
       },
     }).values;

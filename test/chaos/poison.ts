@@ -1,3 +1,4 @@
+import { REFUSALS, type Refusal } from './refusals.js';
 import { RemoteError } from './remote-store.js';
 
 /** A dead letter as far as it counts here. */
@@ -20,25 +21,29 @@ export interface PoisonVerdict {
   unexpected: string[];
 }
 
-const CHECK_VIOLATION = '23514';
+interface Poison {
+  readonly refusal: Refusal;
+  sequence?: number;
+}
 
 /** Knows which records have to be dead letters: each id is saved once. */
 export class PoisonLedger {
-  readonly #sequences = new Map<string, number | undefined>();
+  readonly #poisons = new Map<string, Poison>();
 
   /** Saves one. Rejects as the save does. */
-  async save(id: string, save: () => Promise<{ sequence: number }>): Promise<void> {
-    this.#sequences.set(id, undefined);
-    const { sequence } = await save();
-    this.#sequences.set(id, sequence);
+  async save(id: string, refusal: Refusal, save: () => Promise<{ sequence: number }>): Promise<void> {
+    const poison: Poison = { refusal };
+    this.#poisons.set(id, poison);
+    poison.sequence = (await save()).sequence;
   }
 
   judge(letters: readonly FoundLetter[]): PoisonVerdict {
     const verdict: PoisonVerdict = { expected: 0, found: 0, missing: [], duplicates: [], unexpected: [] };
     const lettersOf = new Map<string, string[]>();
     for (const { deadLetterId, id, sequence, sqlState } of letters) {
-      const acknowledged = this.#sequences.get(id) ?? sequence;
-      if (!this.#sequences.has(id) || acknowledged !== sequence || sqlState !== CHECK_VIOLATION) {
+      const poison = this.#poisons.get(id);
+      const acknowledged = poison?.sequence ?? sequence;
+      if (!poison || acknowledged !== sequence || sqlState !== REFUSALS[poison.refusal]) {
         verdict.unexpected.push(`${id} (sequence ${sequence}, ${sqlState ?? 'no SQLSTATE'})`);
       }
       lettersOf.set(id, [...(lettersOf.get(id) ?? []), deadLetterId]);
@@ -47,7 +52,7 @@ export class PoisonLedger {
     verdict.duplicates = [...lettersOf]
       .filter(([, ids]) => ids.length > 1)
       .map(([id, ids]) => `${id} is kept as ${ids.join(' and ')}`);
-    for (const [id, sequence] of this.#sequences) {
+    for (const [id, { sequence }] of this.#poisons) {
       if (sequence === undefined) continue;
       verdict.expected++;
       if (!lettersOf.has(id)) verdict.missing.push(id);

@@ -62,7 +62,7 @@ export class RecoveryProbe {
     }
   }
 
-  /** Counts jobs, not chunks: what a killed producer left of one it never added is nobody's backlog. */
+  /** A chunk is pending as long as its job or its payload is there. */
   async #backlog(expired: AbortSignal): Promise<void> {
     const { client, keys } = this.arena;
     const [seconds, microseconds] = await client.time();
@@ -70,9 +70,9 @@ export class RecoveryProbe {
     while (!expired.aborted) {
       const jobIds = await client.zrangebyscore(keys.chunks, '-inf', now, 'LIMIT', 0, PAGE);
       const pipeline = client.pipeline();
-      for (const jobId of jobIds) pipeline.exists(keys.jobPrefix + jobId);
+      for (const jobId of jobIds) pipeline.exists(keys.jobPrefix + jobId, keys.payloadPrefix + jobId);
       const found = ((await pipeline.exec()) ?? []).filter(
-        ([error, exists]) => error !== null || exists === 1,
+        ([error, exists]) => error !== null || exists !== 0,
       );
       if (found.length === 0 && jobIds.length < PAGE) return;
       await delay(LOOK_MS);

@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type {
@@ -40,6 +41,8 @@ export class RemoteStore {
   readonly #options: QueuedCheckpointStoreOptions;
   readonly #replies = new Map<number, (reply: Reply) => void>();
   #child: ChildProcess;
+  /** Resolves when the process takes calls, or has ended. */
+  #up: Promise<unknown> = Promise.resolve();
   #ordered = false;
   #closed = false;
   #numbers = 0;
@@ -59,6 +62,11 @@ export class RemoteStore {
   /** What its processes wrote to standard output and standard error, which should be nothing. */
   get output(): string {
     return this.#output;
+  }
+
+  /** Resolves when the process takes calls, or has ended. */
+  async up(): Promise<void> {
+    await this.#up;
   }
 
   save(checkpoint: CheckpointInput): Promise<Saved> {
@@ -129,6 +137,7 @@ export class RemoteStore {
         this.#output += text;
       });
     }
+    this.#up = Promise.race([once(child, 'message'), once(child, 'close')]).catch(() => {});
     child.on('message', (message) => {
       const reply = message as Reply;
       this.#replies.get(reply.number)?.(reply);

@@ -2,22 +2,27 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LocalServer } from '../../src/services/local-server.js';
 import { FaultOracle } from '../faults/oracle.js';
-import { runPair, SECRET } from './agents.js';
+import { countError, runPair, SECRET } from './agents.js';
 import { Arena } from './arena.js';
 import { Chance } from './chance.js';
 import { Crew } from './crew.js';
+import type { Fault } from './fault.js';
 import { figuresByKind, figuresOf } from './fault-figures.js';
 import { type FaultRecord, runFaultStream } from './fault-stream.js';
 import { networkFaults } from './network-faults.js';
+import { operatorFaults } from './operator-faults.js';
 import { PoisonLedger } from './poison.js';
 import { postgresFaults } from './postgres-faults.js';
 import { processFaults } from './process-faults.js';
 import { brokenOf, type Findings, noFindings } from './promises.js';
 import { RecoveryProbe } from './recovery.js';
 import { redisFaults } from './redis-faults.js';
+import { RemoteError } from './remote-store.js';
 import { runReplays } from './replays.js';
 import type { ChaosReport } from './report.js';
+import { rightsFaults } from './rights-faults.js';
 import { Tally } from './tally.js';
+import { unawaitedCalls } from './unawaited-calls.js';
 import { type Checked, verify } from './verification.js';
 import { Watch } from './watch.js';
 
@@ -26,6 +31,10 @@ export interface ChaosSettings {
   readonly seed: number;
   /** Whether some dead letters are replayed, and refused again, meanwhile. */
   readonly replays: boolean;
+  /** Whether rights of the Redis user are taken away and given back. */
+  readonly rights: boolean;
+  /** Whether operators and unawaited calls are left out. */
+  readonly serversOnly: boolean;
   readonly onProgress: (message: string) => void;
   /** Aborted, no more faults are made, and the checks begin. */
   readonly signal: AbortSignal;
@@ -150,19 +159,37 @@ class ChaosRun {
     await Promise.all([...pairs, ...replaying]);
   }
 
-  /** Servers, network and processes fail at the same time, each on its own. */
+  /** Servers, network and processes fail, and operators act, at the same time, each on its own. */
   async #streams(probe: RecoveryProbe, signal: AbortSignal): Promise<void> {
     const { arena, crew, settings } = this;
     const chanceOf = (name: string) => new Chance(settings.seed, name);
     const [servers, network, processes] = [chanceOf('servers'), chanceOf('network'), chanceOf('processes')];
+    const [operators, rights] = [chanceOf('operators'), chanceOf('rights')];
     const streams = [
       { chance: servers, drawers: [...redisFaults(arena, servers), ...postgresFaults(arena, servers)] },
-      { chance: network, drawers: networkFaults(crew.lines, network) },
+      {
+        chance: network,
+        drawers: [
+          ...networkFaults(crew.lines, network),
+          ...(settings.serversOnly ? [] : [this.#unawaited(network)]),
+        ],
+      },
       { chance: processes, drawers: processFaults(crew.workers, crew.killed.store, processes) },
+      ...(settings.serversOnly ? [] : [{ chance: operators, drawers: operatorFaults(arena, operators) }]),
+      ...(settings.rights ? [{ chance: rights, drawers: rightsFaults(arena, rights) }] : []),
     ];
     const onFault = ({ kind, detail }: FaultRecord) => settings.onProgress(`fault: ${kind}, ${detail}`);
     const shared = { probe, log: this.#log, signal, now: () => this.#now(), onFault };
     await Promise.all(streams.map((stream) => runFaultStream({ ...stream, ...shared })));
+  }
+
+  #unawaited(chance: Chance): () => Fault {
+    const { crew } = this;
+    const fragile = crew.producers.map((producer) => ({ producer, line: crew.lineOf(producer) }));
+    return unawaitedCalls(fragile, this.#oracle, chance, (call, error) => {
+      if (!(error instanceof RemoteError)) throw error;
+      countError(this.#tally, call, error);
+    });
   }
 
   /** What a fault that broke off has left. */

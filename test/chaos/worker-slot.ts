@@ -145,7 +145,9 @@ export class WorkerSlot {
       this.spawned++;
       if (this.#closed) worker.kill('SIGKILL');
       const end = await worker.ended;
-      if (!this.#ordered && !this.#closed) {
+      // It starts with what it has rights for only: whoever runs it starts it again.
+      const refused = tail(worker).includes('NOPERM');
+      if (!this.#ordered && !this.#closed && !refused) {
         this.crashes.push(
           `${this.name} ended by itself (${end.signal ?? `exit code ${end.code}`}): ${tail(worker)}`,
         );

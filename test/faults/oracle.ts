@@ -35,12 +35,14 @@ interface Save {
   readonly version: number;
   readonly digest: string;
   readonly called: Tick;
+  readonly by: string | undefined;
   /** Not before it was acknowledged; without it may be stored or not, now or later. */
   acknowledged?: { at: Tick; sequence: number };
 }
 
 interface Removal {
   readonly called: Tick;
+  readonly by: string | undefined;
   /** Never, where it failed: what was saved before that may be deleted, now or later, or not. */
   returned?: Tick;
   /** Its place in the order of all saves is before this, so what is saved later is none of its. */
@@ -84,9 +86,14 @@ export class FaultOracle {
     return this.#acknowledged;
   }
 
-  async save(store: Pick<CheckpointStore, 'save'>, checkpoint: WholeCheckpoint): Promise<SaveReceipt> {
+  /** @param by names the store: what one store is asked counts in the order of the calls, acknowledged or not */
+  async save(
+    store: Pick<CheckpointStore, 'save'>,
+    checkpoint: WholeCheckpoint,
+    by?: string,
+  ): Promise<SaveReceipt> {
     const { id, executionId, version } = checkpoint;
-    const save: Save = { executionId, version, digest: digestOf(checkpoint), called: ++this.#now };
+    const save: Save = { executionId, version, digest: digestOf(checkpoint), called: ++this.#now, by };
     listOf(this.#saves, id).push(save);
     this.#idsOf.set(executionId, (this.#idsOf.get(executionId) ?? new Set()).add(id));
     const receipt = await store.save(checkpoint as Parameters<CheckpointStore['save']>[0]);
@@ -95,12 +102,14 @@ export class FaultOracle {
     return receipt;
   }
 
-  delete(store: Pick<CheckpointStore, 'delete'>, id: string): Promise<void> {
-    return this.#remove('id', id, () => store.delete(id));
+  /** @param by as of `save` */
+  delete(store: Pick<CheckpointStore, 'delete'>, id: string, by?: string): Promise<void> {
+    return this.#remove('id', id, by, () => store.delete(id));
   }
 
-  clear(store: Pick<CheckpointStore, 'clear'>, executionId: string): Promise<void> {
-    return this.#remove('execution', executionId, () => store.clear(executionId));
+  /** @param by as of `save` */
+  clear(store: Pick<CheckpointStore, 'clear'>, executionId: string, by?: string): Promise<void> {
+    return this.#remove('execution', executionId, by, () => store.clear(executionId));
   }
 
   /** Takes back that these were acknowledged: they may be stored or not, as what failed. */
@@ -147,8 +156,13 @@ export class FaultOracle {
     return verdict;
   }
 
-  async #remove(scope: 'id' | 'execution', key: string, remove: () => Promise<void>): Promise<void> {
-    const removal: Removal = { called: ++this.#now };
+  async #remove(
+    scope: 'id' | 'execution',
+    key: string,
+    by: string | undefined,
+    remove: () => Promise<void>,
+  ): Promise<void> {
+    const removal: Removal = { called: ++this.#now, by };
     listOf(this.#removals[scope], key).push(removal);
     try {
       await remove();
@@ -200,17 +214,27 @@ export class FaultOracle {
     );
   }
 
-  /** Acknowledged before a delete was called that has returned; for a read, before that was called. */
+  /**
+   * Acknowledged before a delete was called that has returned, or called before it through the same store; for a read, before that was
+   * called.
+   */
   #mustBeGone(id: string, save: Save, read: ReadSpan = AT_THE_END): boolean {
     const { acknowledged } = save;
     if (!acknowledged) return false;
     return this.#removalsOf(id, save).some(
-      ({ called, returned }) => returned !== undefined && returned < read.called && acknowledged.at < called,
+      (removal) =>
+        removal.returned !== undefined &&
+        removal.returned < read.called &&
+        (acknowledged.at < removal.called || (isOfOneStore(removal, save) && save.called < removal.called)),
     );
   }
 }
 
 const AT_THE_END: ReadSpan = { called: Number.POSITIVE_INFINITY, returned: Number.POSITIVE_INFINITY };
+
+function isOfOneStore(removal: Removal, save: Save): boolean {
+  return removal.by !== undefined && removal.by === save.by;
+}
 
 interface Rank {
   readonly version: number;
