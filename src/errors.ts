@@ -165,7 +165,7 @@ export class SchemaMismatchError extends CheckpointQueueError {
   }
 }
 
-/** Acknowledged saves were not committed within the time given. They are not lost: they stay queued and will be committed. */
+/** Acknowledged saves were not committed within the time given. They are not lost: they stay queued. */
 export class PendingWritesTimeoutError extends CheckpointQueueError {
   constructor(
     /** 0: what became of them could not be asked in time. */

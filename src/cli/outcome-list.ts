@@ -17,10 +17,6 @@ export class OutcomeList<Entry> {
     if (this.#entries.length < MAX_ENTRIES) this.#entries.push(entry);
   }
 
-  get count(): number {
-    return this.#count;
-  }
-
   /** For `--json`; the counts beside it tell of those that are left out. */
   get entries(): readonly Entry[] {
     return this.#entries;

@@ -3,7 +3,7 @@ import { checkOptions, type KnownKeys } from '../known-keys.js';
 import { isWithin } from '../numbers.js';
 import { timerMs } from '../redis/deadline.js';
 
-/** Bounds a wait for commits. Whatever ends the wait, the saves stay acknowledged and will be committed. */
+/** Bounds a wait for commits. Whatever ends the wait, the saves stay acknowledged and queued. */
 export interface WaitOptions {
   /**
    * Milliseconds until PendingWritesTimeoutError; one answer of Redis and PostgreSQL is waited for up to half a second even then, so that 0
