@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Queue, Telemetry } from 'bullmq';
 import { type ChunkJob, encodeChunk, executionsOf, jobIdOf } from '../chunk.js';
@@ -26,7 +27,10 @@ export interface ChunkSenderOptions
   telemetry?: Telemetry | undefined;
 }
 
-/** A chunk that has been without its job for longer may have got it from a worker (`LostJobs`), be committed and cleaned up by now. */
+/**
+ * A chunk that may have been without its job for longer may have got it from a worker (`LostJobs`), be committed and cleaned up by
+ * now.
+ */
 const SLOW_ADD_MS = 500;
 /** How often a producer that waits for room in the queue asks again. */
 const ROOM_POLL_MS = 50;
@@ -40,18 +44,24 @@ interface Shipment {
   readonly deadline: () => number;
 }
 
-interface ReservedJob {
+/** One wish for a number; its tries share a token, so that they get one number. */
+interface Numbering {
+  readonly token: string;
+  /** Milliseconds of `performance.now()`, before the first try. */
+  readonly began: number;
+}
+
+interface ReservedJob extends Numbering {
   readonly jobId: string;
   readonly firstSequence: number;
   /** Of the connection, before the reservation. */
   readonly epoch: number;
-  /** Milliseconds of `performance.now()`, before the reservation. */
-  readonly began: number;
 }
 
 /**
  * Brings one chunk to Redis in two steps: its sequence, payload and pending marks, then its job. The first step is done in the order of
- * the calls. Each step is repeated until the deadline; the second one under the same job id, so that a lost reply makes no second job.
+ * the calls. Each step is repeated until the deadline, so that a lost reply makes
+ * no second job: the first step by a token, the second one by the job id.
  */
 export class ChunkSender {
   readonly #options: ChunkSenderOptions;
@@ -109,9 +119,10 @@ export class ChunkSender {
     let reserved: ReservedJob | undefined;
     await this.#options.clock.inOrder(async () => {
       if (reserved) await this.#giveUp(reserved, shipment);
+      const numbering = { token: randomUUID(), began: performance.now() };
       const reserve = async () => {
         await this.#assertAllowed(shipment.deadline());
-        return this.#reserve(shipment);
+        return this.#reserve(shipment, numbering);
       };
       reserved = await retryUntil(shipment.deadline, reserve, 'reserving a sequence');
       return reserved.firstSequence + shipment.records - 1;
@@ -131,16 +142,21 @@ export class ChunkSender {
     this.#allowed = true;
   }
 
-  async #reserve(shipment: Shipment, job?: ReservedJob): Promise<ReservedJob> {
-    const { connection, keys, clock, sink, target, maxQueueDepth, onQueueFull } = this.#options;
+  async #reserve(
+    shipment: Shipment,
+    { token, began }: Numbering,
+    job?: ReservedJob,
+  ): Promise<ReservedJob> {
+    const { connection, keys, clock, sink, target, maxQueueDepth, onQueueFull, enqueueTimeoutMs } =
+      this.#options;
     const { records, payload, executions, deadline } = shipment;
     for (;;) {
       const { epoch } = connection;
-      const began = performance.now();
       const reservation = {
         ...{ records, payload, executions, maxQueueDepth },
         destination: { sink, target },
         above: clock.last,
+        retry: { token, forMs: enqueueTimeoutMs },
       };
       const reserving = reserve(connection.client, keys, reservation, job);
       const reserved = await withDeadline(deadline(), reserving, 'reserving a sequence');
@@ -152,7 +168,7 @@ export class ChunkSender {
       if (reserved.kind === 'reserved') {
         const { firstSequence } = reserved;
         clock.observe(firstSequence + records - 1);
-        return { jobId: jobIdOf(firstSequence), firstSequence, epoch, began };
+        return { jobId: jobIdOf(firstSequence), firstSequence, epoch, token, began };
       }
       if (onQueueFull === 'reject') {
         throw new BackpressureError('maxQueueDepth', reserved.depth, maxQueueDepth);
@@ -181,7 +197,8 @@ export class ChunkSender {
       for (;;) {
         again ||= current === undefined;
         // A second try is for the same job: a Redis that restarted meanwhile may have lost what the first one made.
-        const { jobId, epoch, began }: ReservedJob = current ?? (await this.#reserve(shipment, reserved));
+        const { jobId, epoch, began }: ReservedJob =
+          current ?? (await this.#reserve(shipment, reserved, reserved));
         current = undefined;
         await this.#addJob(shipment, jobId);
         // Had the connection been lost in between, a Redis that restarted could hold the job without its payload.

@@ -30,6 +30,8 @@ export interface QueueKeys extends QueueName {
   /** Before a job id: BullMQ's job hash, and the chunk beside it. */
   readonly jobPrefix: string;
   readonly payloadPrefix: string;
+  /** Before the token of a reservation: its first sequence, for a retry whose first reply was lost. */
+  readonly reservedPrefix: string;
   /** Before the id of a job whose writers died: a hash of how many, in the middle of writing the chunk or one record. */
   readonly deathsPrefix: string;
   /** Hash of the worker replicas, by name. */
@@ -94,6 +96,7 @@ function keysOf(queue: string, prefix: string): QueueKeys {
     meta: `${base}meta`,
     jobPrefix: base,
     payloadPrefix: `${base}ckpt-payload-`,
+    reservedPrefix: `${base}ckpt-reserved-`,
     deathsPrefix: `${base}ckpt-deaths-`,
     workers: `${base}ckpt-workers`,
   });

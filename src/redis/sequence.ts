@@ -75,18 +75,24 @@ const RAISE = new Script(`${SEQUENCE_FUNCTIONS}
 
 /**
  * Gives a chunk its sequence, its payload key and its pending marks, in one step, before its job is added. With a job
- * given (a second try, or a record with a sequence from before), it makes sure of the same for that one. The payload of
- * another job is never replaced: a Redis that lost its last second and whose clock went back may give a number twice.
+ * given (a record with a sequence from before), or one that an earlier call with the same token got, it makes sure of the same for
+ * that one. The payload of another job is never replaced: a Redis that lost its last second and whose clock went back may give a
+ * number twice.
  */
 const RESERVE = new Script(`${SEQUENCE_FUNCTIONS}${QUEUE_DEPTH}
   local count, limit, arrived, payload_prefix = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[5], ARGV[6]
-  local job, first, now = ARGV[3], ARGV[4], clock()
+  local job, first, remember_ms, now = ARGV[3], ARGV[4], tonumber(ARGV[9]), clock()
   local function refused(reply)
     redis.call('UNLINK', arrived)
     return reply
   end
+  local reserved = remember_ms > 0 and redis.call('GET', KEYS[4])
+  if reserved then
+    first = reserved
+    job = 'w-' .. first
+  end
   if job == '' then
-    local depth = limit > 0 and queue_depth(4) or 0
+    local depth = limit > 0 and queue_depth(5) or 0
     if limit > 0 and depth >= limit then
       return refused(-depth)
     end
@@ -107,8 +113,9 @@ const RESERVE = new Script(`${SEQUENCE_FUNCTIONS}${QUEUE_DEPTH}
     return refused('taken')
   end
   redis.call('ZADD', KEYS[2], first, job)
+  if remember_ms > 0 then redis.call('SET', KEYS[4], first, 'PX', remember_ms) end
   local marks = {}
-  for i = 9, #ARGV do
+  for i = 10, #ARGV do
     marks[#marks + 1] = 0
     marks[#marks + 1] = ARGV[i] .. '\\0' .. ARGV[8] .. job
   end
@@ -163,6 +170,11 @@ export interface Reservation {
   readonly above?: number;
   /** Jobs that are not done, at most, before new chunks are refused; 0: no limit. */
   readonly maxQueueDepth: number;
+  /**
+   * For a caller who repeats a call whose reply was lost: for so many milliseconds, the same token gets the same sequence, even if
+   * the chunk was committed and cleaned up meanwhile. Default: every call reserves anew.
+   */
+  readonly retry?: { readonly token: string; readonly forMs: number };
 }
 
 /** `taken`: another job has a payload under the job's id. */
@@ -182,7 +194,7 @@ const ARRIVED_TTL_SECONDS = 600;
 export async function reserve(
   client: Redis | Cluster,
   keys: QueueKeys,
-  { records, payload, executions, destination, above = 0, maxQueueDepth }: Reservation,
+  { records, payload, executions, destination, above = 0, maxQueueDepth, retry }: Reservation,
   job?: { readonly jobId: string; readonly firstSequence: number },
 ): Promise<Reserved> {
   const { key: arrived, sent } = sendAhead(client, keys, payload);
@@ -191,7 +203,7 @@ export async function reserve(
     typed(
       RESERVE.run(
         client,
-        [keys.sequence, keys.chunks, keys.marks, ...keys.undone],
+        [keys.sequence, keys.chunks, keys.marks, keys.reservedPrefix + (retry?.token ?? ''), ...keys.undone],
         [
           records,
           maxQueueDepth,
@@ -201,6 +213,7 @@ export async function reserve(
           keys.payloadPrefix,
           above,
           destinationPrefix(destination),
+          retry?.forMs ?? 0,
           ...executions,
         ],
       ),

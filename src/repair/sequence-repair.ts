@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Job, Queue } from 'bullmq';
 import { type ChunkJob, decodeChunk, jobIdOf } from '../chunk.js';
 import { CheckpointQueueError } from '../errors.js';
@@ -104,7 +105,8 @@ export class SequenceRepair {
     if (!payload || !job) return false;
     const { executions, bodies } = decodeChunk(payload);
     const destination = { sink: job.data.sink, target: job.data.target };
-    const reservation = { records: bodies.length, payload, executions, destination, maxQueueDepth: 0 };
+    const retry = { token: randomUUID(), forMs: TIMEOUT_MS };
+    const reservation = { records: bodies.length, payload, executions, destination, maxQueueDepth: 0, retry };
     const reserved = await this.#ask(() => reserve(client, keys, reservation));
     if (reserved.kind !== 'reserved') return false;
     await this.#ask(() => this.#queue.add('chunk', job.data, jobOptions(jobIdOf(reserved.firstSequence))));

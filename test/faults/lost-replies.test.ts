@@ -1,6 +1,9 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { decodeChunk } from '../../src/chunk.js';
+import { newCheckpoint } from '../contract/checkpoints.js';
+import { poisonablePlace, testLetters } from '../dead-letters/letters.js';
 import { type Place, startWriter, testPlace, testStore } from '../store/place.js';
+import { failedJobs } from '../writer/forged-jobs.js';
 import { Load } from './load.js';
 import { FaultOracle, NOTHING_WRONG } from './oracle.js';
 import { TcpProxy } from './tcp-proxy.js';
@@ -44,3 +47,25 @@ it.each([
     expect(await oracle.verify(place)).toEqual({ acknowledged: counts.acknowledged, ...NOTHING_WRONG });
   },
 );
+
+it('a save whose number was given out and not heard of keeps it, also where a worker was done with it meanwhile', {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const place = await poisonablePlace();
+  const proxy = await TcpProxy.before(place.redis);
+  const store = testStore(place, { redis: proxy.url, enqueueTimeoutMs: 60_000 });
+  const letters = testLetters(place);
+  await startWriter(place);
+  await store.save(newCheckpoint());
+  const swallowed = proxy.swallowRepliesFrom('ckpt-sequence');
+  const saving = store.save(newCheckpoint({ state: { poison: 1 } }));
+  await swallowed;
+  await proxy.refuse('reset');
+  // A worker finds the chunk that has no job, and PostgreSQL refuses its record.
+  await vi.waitFor(async () => expect(await letters.count()).toBe(1), { timeout: TIMEOUT_MS / 2 });
+  const before = await letters.list();
+  await proxy.open();
+  await expect((await saving).committed()).rejects.toMatchObject({ code: 'DEAD_LETTERED' });
+  expect((await letters.list()).map(({ sequence }) => sequence)).toEqual([before[0]?.sequence]);
+  expect((await failedJobs(place)).size).toBe(0);
+});
