@@ -142,11 +142,7 @@ export class ChunkSender {
     this.#allowed = true;
   }
 
-  async #reserve(
-    shipment: Shipment,
-    { token, began }: Numbering,
-    job?: ReservedJob,
-  ): Promise<ReservedJob> {
+  async #reserve(shipment: Shipment, { token, began }: Numbering, job?: ReservedJob): Promise<ReservedJob> {
     const { connection, keys, clock, sink, target, maxQueueDepth, onQueueFull, enqueueTimeoutMs } =
       this.#options;
     const { records, payload, executions, deadline } = shipment;

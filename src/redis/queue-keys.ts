@@ -25,6 +25,8 @@ export interface QueueKeys extends QueueName {
   readonly active: string;
   /** Where BullMQ keeps jobs that are not done, in the order of `QUEUE_DEPTH`. */
   readonly undone: readonly string[];
+  /** Where it keeps all others: sets. */
+  readonly ended: readonly string[];
   readonly failed: string;
   readonly meta: string;
   /** Before a job id: BullMQ's job hash, and the chunk beside it. */
@@ -92,6 +94,7 @@ function keysOf(queue: string, prefix: string): QueueKeys {
     waiting: `${base}wait`,
     active: `${base}active`,
     undone: ['wait', 'paused', 'active', 'delayed', 'prioritized'].map((state) => base + state),
+    ended: ['failed', 'completed', 'waiting-children'].map((state) => base + state),
     failed: `${base}failed`,
     meta: `${base}meta`,
     jobPrefix: base,

@@ -12,10 +12,12 @@ import type { Chore } from './maintenance.js';
 import { OrphanSweep } from './orphan-sweep.js';
 import type { Sink } from './sink.js';
 import { recoverStalled } from './stalled-recovery.js';
+import { UnlistedJobs } from './unlisted-jobs.js';
 
 const RECOVERY_INTERVAL_MS = 60_000;
 /** Reads of the latest wait meanwhile. */
 const LOST_INTERVAL_MS = 1000;
+const UNLISTED_INTERVAL_MS = 5000;
 const ORPHAN_INTERVAL_MS = 5 * 60_000;
 const SINK_INTERVAL_MS = 60_000;
 
@@ -52,6 +54,7 @@ export function writerChores(options: ChoreOptions): WriterChores {
     new LostJobs(client, keys, (jobIds) => chunks.bringBack(jobIds)),
     new LostJobs(client, deadLetters.keys, (jobIds) => letters.bringBack(jobIds)),
   ];
+  const unlisted = new UnlistedJobs(client, keys, logger);
   const sweeps = [keys, deadLetters.keys].map((swept) => new OrphanSweep(client, swept));
   const maintain = async (sink: Sink) => {
     const oldestSequence = await oldestSequenceOf(client, keys);
@@ -61,6 +64,7 @@ export function writerChores(options: ChoreOptions): WriterChores {
     chores: [
       { intervalMs: RECOVERY_INTERVAL_MS, run: recover },
       ...lost.map((jobs) => ({ intervalMs: LOST_INTERVAL_MS, run: () => jobs.look() })),
+      { intervalMs: UNLISTED_INTERVAL_MS, run: () => unlisted.look() },
       ...sweeps.map((sweep) => ({ intervalMs: ORPHAN_INTERVAL_MS, run: () => sweep.sweep() })),
       ...sinks.map((sink) => ({ intervalMs: SINK_INTERVAL_MS, run: () => maintain(sink) })),
     ],
