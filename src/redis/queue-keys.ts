@@ -28,6 +28,8 @@ export interface QueueKeys extends QueueName {
   /** Where it keeps all others: sets. */
   readonly ended: readonly string[];
   readonly failed: string;
+  /** Where the jobs of dead letters are; undefined in a queue that is for none. */
+  readonly letters: string | undefined;
   readonly meta: string;
   /** Before a job id: BullMQ's job hash, and the chunk beside it. */
   readonly jobPrefix: string;
@@ -69,7 +71,7 @@ export function queueKeys({ queue = DEFAULT_QUEUE, prefix = DEFAULT_PREFIX }: Pa
 
 /** The dead letters of a queue: a queue of its own beside it, each job with a payload and a mark as a chunk has them. */
 export function deadLetterKeys({ queue, prefix }: QueueName): QueueKeys {
-  return keysOf(queue + DEAD_LETTER_SUFFIX, prefix);
+  return keysOf(queue + DEAD_LETTER_SUFFIX, prefix, true);
 }
 
 /** The queue in which the runs of a queue's retention are scheduled, and BullMQ's sorted set of its schedulers. */
@@ -82,7 +84,7 @@ export function retentionQueue({ queue, prefix }: QueueName): {
   return { name, prefix, schedulers: `${prefix}:${name}:repeat` };
 }
 
-function keysOf(queue: string, prefix: string): QueueKeys {
+function keysOf(queue: string, prefix: string, ofDeadLetters = false): QueueKeys {
   const base = `${prefix}:${queue}:`;
   return Object.freeze({
     queue,
@@ -96,6 +98,7 @@ function keysOf(queue: string, prefix: string): QueueKeys {
     undone: ['wait', 'paused', 'active', 'delayed', 'prioritized'].map((state) => base + state),
     ended: ['failed', 'completed', 'waiting-children'].map((state) => base + state),
     failed: `${base}failed`,
+    letters: ofDeadLetters ? `${base}prioritized` : undefined,
     meta: `${base}meta`,
     jobPrefix: base,
     payloadPrefix: `${base}ckpt-payload-`,

@@ -51,6 +51,7 @@ export class ChunkProcessor {
   async #process(job: Job<ChunkJob, void>, token: string | undefined): Promise<void> {
     const { batcher, quarantine, setAsideJobs } = this.#options;
     const chunk = await this.#read(job, token);
+    if (!chunk) return;
     try {
       if (job.stalledCounter >= SUSPICIOUS_STALLS) await quarantine.write(job.id as string, chunk);
       else if (job.data.setAside) await setAsideJobs.write(chunk);
@@ -72,15 +73,22 @@ export class ChunkProcessor {
     if (marked) this.#options.cleanup.add({ jobId: job.id as string, ...marked });
   }
 
-  async #read(job: Job<ChunkJob, void>, token: string | undefined): Promise<Chunk> {
+  /** @returns undefined for a job with nothing left to do */
+  async #read(job: Job<ChunkJob, void>, token: string | undefined): Promise<Chunk | undefined> {
     const { reader, misrouted, logger } = this.#options;
     try {
       return await reader.read(job);
     } catch (error) {
       if (error instanceof MisroutedChunkError) return misrouted.putBack(job, token, error);
       if (!(error instanceof InvalidChunkError)) throw error;
-      // A producer that adds a job again, because the reply was lost, puts a missing payload back in a moment.
-      if (error instanceof MissingPayloadError && job.attemptsMade === 0) throw error;
+      if (error instanceof MissingPayloadError) {
+        if (error.isDone) {
+          logger.warn({ jobId: job.id }, 'a job was added again after it was done; it is removed');
+          return undefined;
+        }
+        // A producer that adds a job again, because the reply was lost, puts a missing payload back in a moment.
+        if (job.attemptsMade === 0) throw error;
+      }
       logger.error({ jobId: job.id, reason: error.message }, 'job is kept among the failed ones');
       throw new UnrecoverableError(error.message);
     }

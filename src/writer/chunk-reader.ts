@@ -24,7 +24,11 @@ export interface Chunk {
 }
 
 export class MissingPayloadError extends InvalidChunkError {
-  constructor() {
+  /**
+   * @param isDone the index does not know it either: a producer or worker added the job once more after it was done, by a command that was
+   *   on its way for long
+   */
+  constructor(readonly isDone: boolean) {
     super('its payload is gone from Redis');
   }
 }
@@ -44,7 +48,10 @@ export class ChunkReader {
     const sink = this.#sinkOf(job);
     const jobId = job.id as string;
     const payload = await this.client.getBuffer(this.keys.payloadPrefix + jobId);
-    if (!payload) throw new MissingPayloadError();
+    if (!payload) {
+      // Whoever removes or restores one of the two does it with the other, in one step.
+      throw new MissingPayloadError((await this.client.zscore(this.keys.chunks, jobId)) === null);
+    }
     const { executions, bodies } = decodeChunk(payload);
     this.#checkSequence(firstSequence + bodies.length - 1);
     for (const body of bodies) sink.check(body);

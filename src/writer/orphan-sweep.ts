@@ -11,64 +11,107 @@ const PAGE = 1000;
 /** Orphans that are remembered from one look to the next; the rest is found later. */
 const MAX_SUSPECTS = 100_000;
 
-const LEADS_TO_NOTHING = `
-  local function leads_to_nothing(job) return redis.call('EXISTS', ARGV[1] .. job, ARGV[2] .. job) == 0 end`;
-
-/** ARGV: job prefix, payload prefix, entries. Returns those whose job, what is behind the last NUL, has neither hash nor payload. */
-const ORPHANS = new Script(`${LEADS_TO_NOTHING}
-  local reply = {}
-  for i = 3, #ARGV do
-    if leads_to_nothing(string.match(ARGV[i], '[^%z]*$')) then reply[#reply + 1] = ARGV[i] end
-  end
-  return reply`);
-
-/** KEYS: chunks or marks. ARGV as above. Removes them, if they are so still. Returns how many. */
-const FORGET = new Script(`${LEADS_TO_NOTHING}
-  local removed = 0
-  for i = 3, #ARGV do
-    if leads_to_nothing(string.match(ARGV[i], '[^%z]*$')) then removed = removed + redis.call('ZREM', KEYS[1], ARGV[i]) end
-  end
-  return removed`);
+/** What is swept: the key whose members are looked at, and the scripts that find orphans among them and remove them. */
+interface Swept {
+  readonly keys: string[];
+  readonly find: Script;
+  readonly remove: Script;
+}
 
 /**
- * Removes from Redis the index entries and pending marks that nothing stands behind any more, neither a job nor a payload. They delay
- * nobody, but would stay for ever. What has a payload is never removed here: see `LostJobs`.
+ * KEYS: the swept key, chunks. ARGV: job prefix, payload prefix, members.
+ * @param test Lua: whether the member `entry` is an orphan
+ * @param remove Lua: removes it, and returns how many there were
+ */
+function scriptsOf(test: string, remove: string): Omit<Swept, 'keys'> {
+  const functions = `
+    local job_prefix, payload_prefix = ARGV[1], ARGV[2]
+    local function is_orphan(entry) ${test} end
+    local function remove(entry) ${remove} end`;
+  return {
+    find: new Script(`${functions}
+      local orphans = {}
+      for i = 3, #ARGV do
+        if is_orphan(ARGV[i]) then orphans[#orphans + 1] = ARGV[i] end
+      end
+      return orphans`),
+    remove: new Script(`${functions}
+      local removed = 0
+      for i = 3, #ARGV do
+        if is_orphan(ARGV[i]) then removed = removed + remove(ARGV[i]) end
+      end
+      return removed`),
+  };
+}
+
+/** An index entry or a mark: its job, which is what stands behind the last NUL, has neither hash nor payload. */
+const ENTRIES = scriptsOf(
+  `local job = string.match(entry, '[^%z]*$')
+   return redis.call('EXISTS', job_prefix .. job, payload_prefix .. job) == 0`,
+  `return redis.call('ZREM', KEYS[1], entry)`,
+);
+
+/**
+ * The job of a dead letter that has neither payload nor index entry. It was added after the dead letter had been replayed or purged, by a
+ * worker that died before it could look.
+ */
+const LETTERS = scriptsOf(
+  `return redis.call('EXISTS', payload_prefix .. entry) == 0 and not redis.call('ZSCORE', KEYS[2], entry)`,
+  `redis.call('DEL', job_prefix .. entry, job_prefix .. entry .. ':logs')
+   return redis.call('ZREM', KEYS[1], entry)`,
+);
+
+/**
+ * Removes from Redis what leads to nothing any more: index entries and pending marks without a job and a payload, and jobs of dead letters
+ * without a payload and an index entry. They delay nobody, but would stay for ever. What has a payload is never removed here: see
+ * `LostJobs`.
  */
 export class OrphanSweep {
-  /** Entries and marks, and when they were first seen so; milliseconds of `performance.now()`. */
+  readonly #swept: readonly Swept[];
+  /** By key and member, when they were first seen so; milliseconds of `performance.now()`. */
   #suspects = new Map<string, number>();
 
   constructor(
     private readonly client: Redis | Cluster,
     private readonly keys: QueueKeys,
-  ) {}
+  ) {
+    const { chunks, marks, letters } = keys;
+    this.#swept = [
+      { keys: [chunks, chunks], ...ENTRIES },
+      { keys: [marks, chunks], ...ENTRIES },
+      ...(letters ? [{ keys: [letters, chunks], ...LETTERS }] : []),
+    ];
+  }
 
-  /** One look. @returns how many entries and marks were removed */
+  /** One look. @returns how many entries, marks and jobs were removed */
   async sweep(ageMs = ORPHAN_AGE_MS): Promise<number> {
     const suspects = this.#suspects;
     this.#suspects = new Map();
-    const isOrphan = (entry: string) => {
-      const since = suspects.get(entry);
+    const isOldEnough = (key: string) => (entry: string) => {
+      const suspect = `${key} ${entry}`;
+      const since = suspects.get(suspect);
       if (since !== undefined && performance.now() - since >= ageMs) return true;
-      if (this.#suspects.size < MAX_SUSPECTS) this.#suspects.set(entry, since ?? performance.now());
+      if (this.#suspects.size < MAX_SUSPECTS) this.#suspects.set(suspect, since ?? performance.now());
       return false;
     };
-    return (await this.#sweep(this.keys.chunks, isOrphan)) + (await this.#sweep(this.keys.marks, isOrphan));
+    let removed = 0;
+    for (const swept of this.#swept) {
+      removed += await this.#sweep(swept, isOldEnough(swept.keys[0] as string));
+    }
+    return removed;
   }
 
-  async #sweep(key: string, isOrphan: (entry: string) => boolean): Promise<number> {
+  async #sweep({ keys, find, remove }: Swept, isOldEnough: (entry: string) => boolean): Promise<number> {
+    const ask = (script: Script, entries: readonly string[]) =>
+      script.run(this.client, keys, [this.keys.jobPrefix, this.keys.payloadPrefix, ...entries]);
     let removed = 0;
     for (let cursor = '0'; ; ) {
-      const [next, members] = await this.client.zscan(key, cursor, 'COUNT', PAGE);
+      const [next, members] = await this.client.zscan(keys[0] as string, cursor, 'COUNT', PAGE);
       const entries = members.filter((_, index) => index % 2 === 0);
-      const orphans = ((await this.#ask(ORPHANS, key, entries)) as string[]).filter(isOrphan);
-      if (orphans.length > 0) removed += (await this.#ask(FORGET, key, orphans)) as number;
+      const orphans = ((await ask(find, entries)) as string[]).filter(isOldEnough);
+      if (orphans.length > 0) removed += (await ask(remove, orphans)) as number;
       if (next === '0') return removed;
       cursor = next;
     }
-  }
-
-  #ask(script: Script, key: string, entries: readonly string[]): Promise<unknown> {
-    return script.run(this.client, [key], [this.keys.jobPrefix, this.keys.payloadPrefix, ...entries]);
   }
 }

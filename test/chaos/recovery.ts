@@ -8,6 +8,8 @@ const DEADLINE_MS = 60_000;
 const RETRY_MS = 50;
 const LOOK_MS = 50;
 const ENQUEUE_TIMEOUT_MS = 2000;
+/** Jobs of a backlog that are told. */
+const MAX_TOLD = 3;
 /** Chunks whose jobs are looked for at once. */
 const PAGE = 1000;
 
@@ -17,6 +19,8 @@ export interface Recovery {
   readonly commitMs: number | undefined;
   /** Until all was committed that was acknowledged before. */
   readonly backlogMs: number | undefined;
+  /** What was left of it then, and where it stood. */
+  readonly stuck: readonly string[];
 }
 
 /** Finds out how soon commits go on, past all proxies. */
@@ -39,11 +43,17 @@ export class RecoveryProbe {
   }
 
   async measure(): Promise<Recovery> {
+    let left: string[] = [];
     const [commitMs, backlogMs] = await Promise.all([
       within((expired) => this.#commit(expired)),
-      within((expired) => this.#backlog(expired)),
+      within((expired) =>
+        this.#backlog(expired, (jobIds) => {
+          left = jobIds;
+        }),
+      ),
     ]);
-    return { commitMs, backlogMs };
+    const stuck = backlogMs === undefined ? await this.#whereabouts(left.slice(0, MAX_TOLD)) : [];
+    return { commitMs, backlogMs, stuck };
   }
 
   close(): Promise<void> {
@@ -63,7 +73,7 @@ export class RecoveryProbe {
   }
 
   /** A chunk is pending as long as its job or its payload is there. */
-  async #backlog(expired: AbortSignal): Promise<void> {
+  async #backlog(expired: AbortSignal, onLeft: (jobIds: string[]) => void): Promise<void> {
     const { client, keys } = this.arena;
     const [seconds, microseconds] = await client.time();
     const now = Number(seconds) * 1e6 + Number(microseconds);
@@ -71,12 +81,37 @@ export class RecoveryProbe {
       const jobIds = await client.zrangebyscore(keys.chunks, '-inf', now, 'LIMIT', 0, PAGE);
       const pipeline = client.pipeline();
       for (const jobId of jobIds) pipeline.exists(keys.jobPrefix + jobId, keys.payloadPrefix + jobId);
-      const found = ((await pipeline.exec()) ?? []).filter(
-        ([error, exists]) => error !== null || exists !== 0,
-      );
-      if (found.length === 0 && jobIds.length < PAGE) return;
+      const exist = (await pipeline.exec()) ?? [];
+      const left = jobIds.filter((_, index) => exist[index]?.[0] !== null || exist[index]?.[1] !== 0);
+      if (left.length === 0 && jobIds.length < PAGE) return;
+      onLeft(left);
       await delay(LOOK_MS);
     }
+  }
+
+  /** Of each job: the list it is in, whether its payload is there, and what BullMQ counts of it. */
+  async #whereabouts(jobIds: readonly string[]): Promise<string[]> {
+    const { client, keys } = this.arena;
+    return Promise.all(
+      jobIds.map(async (jobId) => {
+        const job = keys.jobPrefix + jobId;
+        const [waiting, active, failed, delayed, payload, lockMs, counts] = await Promise.all([
+          client.lpos(keys.waiting, jobId),
+          client.lpos(keys.active, jobId),
+          client.zscore(keys.failed, jobId),
+          client.zscore(`${keys.jobPrefix}delayed`, jobId),
+          client.exists(keys.payloadPrefix + jobId),
+          client.pttl(`${job}:lock`),
+          client.hmget(job, 'atm', 'ats', 'stc', 'failedReason'),
+        ]);
+        const lists = Object.entries({ waiting, active, failed, delayed }).filter(
+          ([, found]) => found !== null,
+        );
+        const where = lists.map(([list]) => list).join(' and ') || 'in no list';
+        const [attempts, starts, stalls, reason] = counts;
+        return `${jobId} ${where}, payload ${payload}, lock ${lockMs} ms, attempts ${attempts}, starts ${starts}, stalls ${stalls}, ${reason}`;
+      }),
+    );
   }
 
   #checkpoint() {

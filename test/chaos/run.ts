@@ -221,11 +221,13 @@ class ChaosRun {
     findings.told.push(
       ...crew.output.filter((line) => line.includes(SECRET)).map((line) => line.slice(0, 200)),
     );
-    for (const { kind, detail, began, error, commitMs, backlogMs } of this.#log) {
+    for (const { kind, detail, began, error, commitMs, backlogMs, stuck } of this.#log) {
       const name = `${kind} (${detail}) at ${(began / 1000).toFixed(1)} s`;
       if (error !== undefined) findings.notMade.push(`${name}: ${error}`);
       if (commitMs === undefined) findings.notRecovered.push(`${name}: nothing new was committed`);
-      else if (backlogMs === undefined) findings.notRecovered.push(`${name}: the backlog was not committed`);
+      else if (backlogMs === undefined) {
+        findings.notRecovered.push(`${name}: the backlog was not committed: ${stuck?.join('; ')}`);
+      }
     }
   }
 

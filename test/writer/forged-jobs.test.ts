@@ -35,7 +35,7 @@ const goodBody = new CheckpointRow(serializeCheckpoint(newCheckpoint())).toBuffe
 
 /** What somebody, or a fault of memory, could put into the queue, and the beginning of the reason that is given. */
 const FORGED: Array<[what: string, job: ForgedJob, reason: RegExp]> = [
-  ['no payload', {}, /payload is gone/],
+  ['no payload', { indexed: true }, /payload is gone/],
   ['a payload of garbage', { payload: Buffer.from('garbage') }, /^Not a readable chunk: its format/],
   ['an empty payload', { payload: Buffer.alloc(0) }, /^Not a readable chunk/],
   ['a payload that is cut short', { payload: chunkOf('e', goodBody).subarray(0, -1) }, /cut short/],
@@ -117,9 +117,18 @@ describe('a job that is none of ours', () => {
     expect((await failedJobs(place)).size).toBe(0);
   });
 
-  it('without a payload is written when its producer puts that back in time', async () => {
+  it('that was added once more after it was done is removed', async () => {
     const place = await testPlace();
     const jobId = await forgeJob(place, {});
+    await startWriter(place);
+    const job = place.keys.jobPrefix + jobId;
+    await vi.waitFor(async () => expect(await place.client.exists(job)).toBe(0), 15_000);
+    expect(await failedJobs(place)).toEqual(new Map());
+  });
+
+  it('without a payload is written when its producer puts that back in time', async () => {
+    const place = await testPlace();
+    const jobId = await forgeJob(place, { indexed: true });
     await startWriter(place);
     await vi.waitFor(async () =>
       expect(await place.client.zscore(`${place.keys.jobPrefix}delayed`, jobId)).not.toBeNull(),

@@ -12,13 +12,16 @@ export interface ForgedJob {
   data?: unknown;
   /** Default: no payload key at all. */
   payload?: Buffer;
+  /** Whether the index of chunks knows the job. Default false. */
+  indexed?: boolean;
 }
 
 /** Puts a job into the queue that no producer of ours made. @returns its id */
-export async function forgeJob(place: Place, { jobId, data, payload }: ForgedJob): Promise<string> {
+export async function forgeJob(place: Place, { jobId, data, payload, indexed }: ForgedJob): Promise<string> {
   const id = jobId ?? `w-${await nextSequence(place.client, place.keys)}`;
   const ours = { sink: 'checkpoints', target: `${place.schema}.checkpoints`, records: 1, bytes: 1 };
   if (payload) await place.client.set(place.keys.payloadPrefix + id, payload);
+  if (indexed) await place.client.zadd(place.keys.chunks, 1, id);
   const queue = new Queue(place.queue, { connection: place.client, prefix: place.keys.prefix });
   try {
     await queue.add('chunk', data === undefined ? ours : data, jobOptions(id));

@@ -2,7 +2,7 @@ import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { encodeChunk, jobIdOf } from '../../src/chunk.js';
-import { markOf, type QueueKeys, queueKeys } from '../../src/redis/queue-keys.js';
+import { deadLetterKeys, markOf, type QueueKeys, queueKeys } from '../../src/redis/queue-keys.js';
 import { reserve } from '../../src/redis/sequence.js';
 import { OrphanSweep } from '../../src/writer/orphan-sweep.js';
 import { services, testQueue } from '../services.js';
@@ -73,6 +73,30 @@ test('what was just seen for the first time is left alone', async () => {
 
   for (const _ of [1, 2, 3]) expect(await sweep.sweep()).toBe(0);
   expect(await client.exists(keys.chunks, keys.marks)).toBe(2);
+});
+
+test('the job of a dead letter that has neither payload nor index entry is removed, and no other one', async () => {
+  const dead = deadLetterKeys(keys);
+  const letters = new Queue(dead.queue, { connection: client });
+  const add = (jobId: string) => letters.add('dead-letter', {}, { jobId, priority: 1 });
+  const payload = encodeChunk(['run-1'], []);
+  const reservation = { records: 1, payload, executions: ['run-1'], maxQueueDepth: 0 };
+  for (const [index, jobId] of ['d-1', 'd-2', 'd-3', 'd-4'].entries()) {
+    await reserve(client, dead, reservation, { jobId, firstSequence: index + 1 });
+    await add(jobId);
+  }
+  await client.unlink(`${dead.payloadPrefix}d-2`, `${dead.payloadPrefix}d-4`);
+  await client.zrem(dead.chunks, 'd-3', 'd-4');
+  await client.del(dead.marks);
+
+  const deadSweep = new OrphanSweep(client, dead);
+  expect(await deadSweep.sweep(0)).toBe(0);
+  expect(await deadSweep.sweep(0)).toBe(1);
+
+  const left = (await letters.getJobs(['prioritized'])).map(({ id }) => id);
+  expect(left.sort()).toEqual(['d-1', 'd-2', 'd-3']);
+  await letters.obliterate({ force: true });
+  await letters.close();
 });
 
 async function reservedChunk(executions: string[]): Promise<string> {
