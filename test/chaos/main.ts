@@ -61,3 +61,5 @@ try {
   console.error(`${error.message}\n\n${USAGE}`);
   process.exitCode = EXIT.usage;
 }
+// All is closed. Node 20 was seen to spin for ever in its own clean-up of handles after a run, with the pipe of a killed child left.
+process.exit();
