@@ -1,6 +1,7 @@
 import { Queue } from 'bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { checkLimits, DEFAULT_LIMITS, type ProducerLimits } from '../../src/producer/limits.js';
+import { patient } from '../patience.js';
 import { startWriter, testPlace } from '../store/place.js';
 import { newRecord, testProducer, waitingJobs, waitingSizes } from './producers.js';
 
@@ -71,7 +72,7 @@ describe('maxQueueDepth', () => {
 
   it('waits for room beyond the deadline of a save, and goes on when a writer drains the queue', async () => {
     const place = await testPlace();
-    const limits = { maxQueueDepth: 1, maxChunkRecords: 1, enqueueTimeoutMs: 400 };
+    const limits = { maxQueueDepth: 1, maxChunkRecords: 1, enqueueTimeoutMs: Math.ceil(patient(400)) };
     const waiting = testProducer(place, { ...limits, onQueueFull: 'wait' });
     await waiting.enqueue(newRecord());
     const settled: string[] = [];
