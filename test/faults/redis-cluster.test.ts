@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { Cluster } from 'ioredis';
+import { describe, expect, it, onTestFailed, onTestFinished, vi } from 'vitest';
 import { QueueUnavailableError, SaveLostError, type SaveReceipt } from '../../src/index.js';
 import { RedisConnection } from '../../src/redis/connection.js';
 import { queueKeys } from '../../src/redis/queue-keys.js';
@@ -22,6 +23,15 @@ const CONFIRMED = `${HASH_TAG}confirmed`;
 
 const kill = () => cluster().master.server.kill('SIGKILL');
 const promoted = () => cluster().promoted();
+
+/** How connections to the cluster stand. */
+function described(connections: readonly RedisConnection[]): string[] {
+  return [...new Set(connections)].map(({ client, ready }) => {
+    const { status, slots } = client as Cluster;
+    const nodes = (client as Cluster).nodes().map(({ options, status: of }) => `${options.port} ${of}`);
+    return JSON.stringify({ ready, status, nodes, masters: [...new Set(slots.map(([master]) => master))] });
+  });
+}
 
 describe('when the master of the queue is killed under load', () => {
   it('saves and commits go on by themselves; lost is nothing that the replica had confirmed, and receipts say what is', {
@@ -109,10 +119,19 @@ describe('without a master of the queue', () => {
     const { id } = await store.save(newCheckpoint());
     expect(await store.load(id)).toMatchObject({ id });
     await promoted();
+    const { chunks } = queueKeys({ prefix: HASH_TAG, queue: place.queue });
+    const resets = vi.spyOn(RedisConnection.prototype, 'reset');
+    onTestFailed(() =>
+      console.error(
+        resets.mock.contexts.length,
+        'resets;',
+        ...described(resets.mock.contexts as RedisConnection[]),
+      ),
+    );
     await expect
       .poll(async () => {
         await store.save(newCheckpoint());
-        return cluster().replica.client.zcard(queueKeys({ prefix: HASH_TAG, queue: place.queue }).chunks);
+        return cluster().replica.client.zcard(chunks);
       }, WITHIN)
       .toBeGreaterThan(1);
   });

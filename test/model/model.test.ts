@@ -10,7 +10,7 @@ import { type Sabotage, startProducers, World } from './world.js';
 const partitionBy = inject('partitionBy');
 /** `npm run soak` runs more. */
 const SEQUENCES = partitionBy ? 120 : 300;
-const TIMEOUT_MS = 180_000;
+const TIMEOUT_MS = 900_000;
 /** Broken writers have been found out after 1 to 60. */
 const SEQUENCES_TO_FIND = 300;
 
