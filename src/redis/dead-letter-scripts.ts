@@ -93,9 +93,10 @@ const PREPARE = new Script(`${SEQUENCE_FUNCTIONS}${QUEUE_DEPTH}
   elseif limit > 0 and not queued and queue_depth(3) >= limit then
     return 'full'
   end
-  redis.call('COPY', dead_payload_prefix .. letter, payload_prefix .. job, 'REPLACE')
   redis.call('ZADD', KEYS[1], sequence, job)
   redis.call('ZADD', KEYS[2], 0, mark)
+  -- After the index entry: nobody looks for a payload that has none.
+  redis.call('COPY', dead_payload_prefix .. letter, payload_prefix .. job, 'REPLACE')
   redis.call('HSET', dead_prefix .. letter, '${REPLAY_FIELD}', token)
   return 'prepared'`);
 

@@ -104,14 +104,8 @@ const RESERVE = new Script(`${SEQUENCE_FUNCTIONS}${QUEUE_DEPTH}
     return refused(out_of_range('the sequence of the record'))
   end
   local payload = payload_prefix .. job
-  if redis.call('EXISTS', payload) == 0 then
-    redis.call('RENAME', arrived, payload)
-    redis.call('PERSIST', payload)
-  elseif redis.call('GET', payload) == redis.call('GET', arrived) then
-    redis.call('UNLINK', arrived)
-  else
-    return refused('taken')
-  end
+  local is_there = redis.call('EXISTS', payload) == 1
+  if is_there and redis.call('GET', payload) ~= redis.call('GET', arrived) then return refused('taken') end
   redis.call('ZADD', KEYS[2], first, job)
   if remember_ms > 0 then redis.call('SET', KEYS[4], first, 'PX', remember_ms) end
   local marks = {}
@@ -120,6 +114,13 @@ const RESERVE = new Script(`${SEQUENCE_FUNCTIONS}${QUEUE_DEPTH}
     marks[#marks + 1] = ARGV[i] .. '\\0' .. ARGV[8] .. job
   end
   redis.call('ZADD', KEYS[3], unpack(marks))
+  -- Last: where a command is refused, the sweep finds an entry without a payload, and nobody a payload without an entry.
+  if is_there then
+    redis.call('UNLINK', arrived)
+  else
+    redis.call('RENAME', arrived, payload)
+    redis.call('PERSIST', payload)
+  end
   return first`);
 
 /**
