@@ -26,7 +26,7 @@ export interface Chunk {
 export class MissingPayloadError extends InvalidChunkError {
   /**
    * @param isDone the index does not know it either: a producer or worker added the job once more after it was done, by a command that was
-   *   on its way for long
+   *   on its way for long. Not said of a replay, which looks for such a job among the failed ones before it gives up its dead letter
    */
   constructor(readonly isDone: boolean) {
     super('its payload is gone from Redis');
@@ -50,7 +50,8 @@ export class ChunkReader {
     const payload = await this.client.getBuffer(this.keys.payloadPrefix + jobId);
     if (!payload) {
       // Whoever removes or restores one of the two does it with the other, in one step.
-      throw new MissingPayloadError((await this.client.zscore(this.keys.chunks, jobId)) === null);
+      const indexed = await this.client.zscore(this.keys.chunks, jobId);
+      throw new MissingPayloadError(indexed === null && replays === 0);
     }
     const { executions, bodies } = decodeChunk(payload);
     this.#checkSequence(firstSequence + bodies.length - 1);
