@@ -6,6 +6,7 @@ import {
   SaveLostError,
   WriteRefusedError,
 } from '../errors.js';
+import { timerMs } from '../redis/deadline.js';
 import type { SaveReceipt } from '../store/checkpoint-store.js';
 import { OutcomeList } from './outcome-list.js';
 
@@ -96,7 +97,7 @@ export class SaveEnds {
   async #until(change: Promise<void>): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
-      if (this.waitMs !== undefined) timer = setTimeout(() => this.#giveUp(resolve), this.waitMs);
+      if (this.waitMs !== undefined) timer = setTimeout(() => this.#giveUp(resolve), timerMs(this.waitMs));
     });
     await Promise.race([change, late, this.#stopped]);
     clearTimeout(timer);

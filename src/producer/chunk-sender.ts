@@ -32,6 +32,8 @@ export interface ChunkSenderOptions
  * now.
  */
 const SLOW_ADD_MS = 500;
+/** A retry comes within one time-out, or a little more where others wait for room in the queue; Redis' clock may be stepped. */
+const REMEMBERED_TIMEOUTS = 3;
 /** How often a producer that waits for room in the queue asks again. */
 const ROOM_POLL_MS = 50;
 
@@ -152,7 +154,7 @@ export class ChunkSender {
         ...{ records, payload, executions, maxQueueDepth },
         destination: { sink, target },
         above: clock.last,
-        retry: { token, forMs: enqueueTimeoutMs },
+        retry: { token, forMs: REMEMBERED_TIMEOUTS * enqueueTimeoutMs },
       };
       const reserving = reserve(connection.client, keys, reservation, job);
       const reserved = await withDeadline(deadline(), reserving, 'reserving a sequence');

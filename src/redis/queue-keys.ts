@@ -31,6 +31,8 @@ export interface QueueKeys extends QueueName {
   /** Where the jobs of dead letters are; undefined in a queue that is for none. */
   readonly letters: string | undefined;
   readonly meta: string;
+  /** What wakes BullMQ's idle workers. */
+  readonly marker: string;
   /** Before a job id: BullMQ's job hash, and the chunk beside it. */
   readonly jobPrefix: string;
   readonly payloadPrefix: string;
@@ -100,6 +102,7 @@ function keysOf(queue: string, prefix: string, ofDeadLetters = false): QueueKeys
     failed: `${base}failed`,
     letters: ofDeadLetters ? `${base}prioritized` : undefined,
     meta: `${base}meta`,
+    marker: `${base}marker`,
     jobPrefix: base,
     payloadPrefix: `${base}ckpt-payload-`,
     reservedPrefix: `${base}ckpt-reserved-`,

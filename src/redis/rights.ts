@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
-import type { RedisAccessError } from '../errors.js';
+import { CheckpointQueueError, type RedisAccessError } from '../errors.js';
 import { accessErrorOf, isAboutKeys, missingCommand } from './access.js';
 import type { RedisConnection } from './connection.js';
 import { settlesWithin } from './deadline.js';
@@ -74,7 +74,10 @@ export const WORKER_COMMANDS: readonly Command[] = [...(Object.keys(TRIALS) as T
 /** What both need, tried by the way in which the others are. */
 export const COMMON_COMMANDS = ['eval', 'evalsha', 'multi', 'exec', 'set'] as const;
 
-/** KEYS: string, missing key. ARGV: one command each, its parts separated by spaces. Returns the refusal of each, in order. */
+/**
+ * KEYS: string, missing key. ARGV: one command each, its parts separated by spaces. Returns the refusal of each, in order; of the first
+ * one alone where that fails.
+ */
 const TRY = new Script(`
   local refusals = {}
   local function try(parts)
@@ -138,6 +141,10 @@ async function tryInScript(
   const trials = commands.map((command) => TRIALS[command]);
   const refusals = (await TRY.run(client, [string, missing], trials)) as string[];
   const names = ['set', ...commands] as const;
+  const [failed] = refusals;
+  // Out of memory, for instance: nothing was tried.
+  if (failed && !accessErrorOf({ message: failed }))
+    throw new CheckpointQueueError('UNEXPECTED', `Redis tried no command: ${failed.split(' ', 1)[0]}`);
   for (const [index, message] of refusals.entries()) {
     const error = accessErrorOf({ message });
     // Redis 6 does not name the command, and a refused key is no refused command.

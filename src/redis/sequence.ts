@@ -91,6 +91,9 @@ const RESERVE = new Script(`${SEQUENCE_FUNCTIONS}${QUEUE_DEPTH}
     first = reserved
     job = 'w-' .. first
   end
+  -- A client of the application may send this again by itself, without the payload that went ahead, which the first run has taken.
+  local arrives = redis.call('EXISTS', arrived) == 1
+  if job == '' and not arrives then return redis.error_reply('ERR the payload did not arrive') end
   if job == '' then
     local depth = limit > 0 and queue_depth(5) or 0
     if limit > 0 and depth >= limit then
@@ -105,7 +108,11 @@ const RESERVE = new Script(`${SEQUENCE_FUNCTIONS}${QUEUE_DEPTH}
   end
   local payload = payload_prefix .. job
   local is_there = redis.call('EXISTS', payload) == 1
-  if is_there and redis.call('GET', payload) ~= redis.call('GET', arrived) then return refused('taken') end
+  if not arrives and not is_there then
+    -- The chunk of the first run has been committed and cleaned up.
+    return reserved and first or redis.error_reply('ERR the payload did not arrive')
+  end
+  if arrives and is_there and redis.call('GET', payload) ~= redis.call('GET', arrived) then return refused('taken') end
   redis.call('ZADD', KEYS[2], first, job)
   if remember_ms > 0 then redis.call('SET', KEYS[4], first, 'PX', remember_ms) end
   local marks = {}

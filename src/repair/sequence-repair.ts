@@ -110,10 +110,19 @@ export class SequenceRepair {
     const reserved = await this.#ask(() => reserve(client, keys, reservation));
     if (reserved.kind !== 'reserved') return false;
     await this.#ask(() => this.#queue.add('chunk', job.data, jobOptions(jobIdOf(reserved.firstSequence))));
-    await this.#ask(() => job.remove());
+    if (!(await this.#removed(job))) return false;
     const marks = executions.map((executionId) => markOf(executionId, jobId, destination));
     await this.#ask(() => release(client, keys, [jobId], marks));
     return true;
+  }
+
+  /** @returns false for a job that a worker has in hand: it is written under both numbers, which changes nothing */
+  #removed(job: Job<ChunkJob>): Promise<boolean> {
+    return this.#ask(async () => {
+      if (await job.isActive()) return false;
+      await job.remove();
+      return true;
+    });
   }
 
   async #renumber(deadLetterId: string): Promise<boolean> {

@@ -50,10 +50,10 @@ export async function verify(
     const { lost, stale, resurrected, unexpected } = await oracle.verify(place, {
       deadLetters: found.map(({ id }) => id),
     });
-    findings.lost.push(...lost);
-    findings.stale.push(...stale);
-    findings.resurrected.push(...resurrected);
-    findings.unexpected.push(...unexpected);
+    findings.lost.push(...(await oracle.explain(place, lost)));
+    findings.stale.push(...(await oracle.explain(place, stale)));
+    findings.resurrected.push(...(await oracle.explain(place, resurrected)));
+    findings.unexpected.push(...(await oracle.explain(place, unexpected)));
     const rows = await countRows(arena, findings);
 
     const before = await leftovers(arena.client, arena.keys);

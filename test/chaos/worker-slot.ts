@@ -83,7 +83,7 @@ export class WorkerSlot {
       return;
     }
     const end = await worker.ended;
-    if (end.code !== 0) {
+    if (end.code !== 0 && !isRefused(worker)) {
       this.crashes.push(
         `${this.name} ended after SIGTERM with ${end.signal ?? `exit code ${end.code}`}: ${tail(worker)}`,
       );
@@ -145,9 +145,7 @@ export class WorkerSlot {
       this.spawned++;
       if (this.#closed) worker.kill('SIGKILL');
       const end = await worker.ended;
-      // It starts with what it has rights for only: whoever runs it starts it again.
-      const refused = tail(worker).includes('NOPERM');
-      if (!this.#ordered && !this.#closed && !refused) {
+      if (!this.#ordered && !this.#closed && !isRefused(worker)) {
         this.crashes.push(
           `${this.name} ended by itself (${end.signal ?? `exit code ${end.code}`}): ${tail(worker)}`,
         );
@@ -172,6 +170,11 @@ async function endsWithin(worker: WorkerProcess, ms: number, signal: AbortSignal
   signal.removeEventListener('abort', giveUp);
   patience.abort();
   return ended;
+}
+
+/** It starts with what it has rights for only: whoever runs it starts it again. */
+function isRefused(worker: WorkerProcess): boolean {
+  return tail(worker).includes('NOPERM');
 }
 
 function tail(worker: WorkerProcess): string {

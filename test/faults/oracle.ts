@@ -156,6 +156,20 @@ export class FaultOracle {
     return verdict;
   }
 
+  /** Of each id, what is stored and what was saved, for people. */
+  async explain(place: StoredPlace, ids: readonly string[]): Promise<string[]> {
+    if (ids.length === 0) return [];
+    const rows = await readRows(place);
+    return ids.map((id) => {
+      const row = rows.get(id);
+      const saves = (this.#saves.get(id) ?? []).map(({ version, digest, acknowledged }) => {
+        const stored = digest === row?.digest ? ', stored' : '';
+        return `version ${version}, sequence ${acknowledged?.sequence ?? 'unknown'}${stored}`;
+      });
+      return `${id}: there is ${row ? `sequence ${row.sequence}` : 'no row'}; saved were ${saves.join('; ')}`;
+    });
+  }
+
   async #remove(
     scope: 'id' | 'execution',
     key: string,

@@ -23,6 +23,37 @@ async function redisTime(place: Place): Promise<number> {
   return Number(seconds) * 1e6 + Number(micros);
 }
 
+describe('a reservation that the client sends again without its payload', () => {
+  const KEY = { token: 'token', forMs: 60_000 };
+
+  /** What `reserve` sends, but for the payload: a client of the application sends again what got no reply, and not the rest. */
+  async function resent(place: Place, ...job: [] | [{ jobId: string; firstSequence: number }]) {
+    const withoutPayload = Object.assign(Object.create(place.client), { set: async () => 'OK' });
+    return reserve(withoutPayload, place.keys, { ...reservation(), retry: KEY }, ...job);
+  }
+
+  it('has the sequence of the first run, also after the chunk was cleaned up', async () => {
+    const place = await testPlace();
+    const first = await reserve(place.client, place.keys, { ...reservation(), retry: KEY });
+    expect(await resent(place)).toEqual(first);
+    expect(await place.client.zcard(place.keys.chunks)).toBe(1);
+    const { firstSequence } = first as { firstSequence: number };
+    await release(place.client, place.keys, [`w-${firstSequence}`], []);
+    expect(await resent(place)).toEqual(first);
+    expect(await place.client.zcard(place.keys.chunks)).toBe(0);
+  });
+
+  it('is taken for a job that has its payload, and fails before anything is written where there is none', async () => {
+    const place = await testPlace();
+    const job = { jobId: 'd-1', firstSequence: 1 };
+    await expect(resent(place, job)).rejects.toThrow('the payload did not arrive');
+    await expect(resent(place)).rejects.toThrow('the payload did not arrive');
+    expect(await place.client.keys(`${place.keys.jobPrefix}*`)).toEqual([]);
+    await reserve(place.client, place.keys, reservation(), job);
+    expect(await resent(place, job)).toEqual({ kind: 'reserved', firstSequence: 1 });
+  });
+});
+
 describe('sequence', () => {
   it('is the time of Redis in microseconds', async () => {
     const place = await testPlace();

@@ -2,8 +2,9 @@ import { Queue } from 'bullmq';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { encodeChunk } from '../../src/chunk.js';
+import { silentLogger } from '../../src/logger.js';
 import { reserve } from '../../src/redis/sequence.js';
-import { dropUnlistedJobs } from '../../src/redis/unlisted-jobs.js';
+import { UnlistedJobs } from '../../src/writer/unlisted-jobs.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { type Place, startWriter, testPlace, testStore } from '../store/place.js';
 
@@ -29,59 +30,69 @@ async function jobIn(place: Place, sequence: number, standing: Standing): Promis
   return jobId;
 }
 
-async function allDropped({ client, keys }: Place): Promise<string[]> {
-  const all: string[] = [];
-  for (let rank = 0; ; ) {
-    const { nextRank, dropped } = await dropUnlistedJobs(client, keys, rank);
-    all.push(...dropped);
-    if (nextRank === 0) return all;
-    rank = nextRank;
-  }
+/** What a worker finds and puts back in as many looks. */
+async function lookAt({ client, keys }: Place, looks: number): Promise<void> {
+  const unlisted = new UnlistedJobs(client, keys, silentLogger);
+  for (let look = 0; look < looks; look++) await unlisted.look();
 }
 
-describe('the hash of a job that is old enough', () => {
-  it('is removed exactly where the job is in none of the lists and sets of BullMQ', async () => {
+describe('a job that is old enough', () => {
+  it('is put into the waiting list exactly where it is in none of the lists and sets of BullMQ', async () => {
     const standings = fc.array(fc.constantFrom<Standing>(...LISTS, ...SETS, 'none'), { maxLength: 30 });
     await fc.assert(
       fc.asyncProperty(standings, async (jobs) => {
         const place = await testPlace();
+        const { client, keys } = place;
         const unlisted: string[] = [];
         for (const [index, standing] of jobs.entries()) {
           const jobId = await jobIn(place, index + 1, standing);
           if (standing === 'none') unlisted.push(jobId);
         }
-        // The paused list makes the search a long one, which is made for one job a look.
-        const expected = jobs.includes('paused') ? unlisted.slice(0, 1) : unlisted;
-        expect(await allDropped(place)).toEqual(expected);
-        for (const jobId of unlisted) {
-          const exists = await place.client.exists(place.keys.jobPrefix + jobId);
-          expect(exists).toBe(expected.includes(jobId) ? 0 : 1);
-        }
+        const before = await client.lrange(keys.waiting, 0, -1);
+        await lookAt(place, 10);
+        const waiting = await client.lrange(keys.waiting, 0, -1);
+        expect(waiting.slice(0, before.length)).toEqual(before);
+        expect(waiting.slice(before.length).sort()).toEqual(unlisted.sort());
+        expect(await client.zcard(keys.marker)).toBe(unlisted.length > 0 ? 1 : 0);
       }),
       { numRuns: 20 },
     );
   });
 
-  it('is found among more waiting jobs than one page has, one a look', async () => {
+  it('is found wherever it stands among 6000 that wait, some of them out of order', async () => {
     const place = await testPlace();
     const { client, keys } = place;
-    const waiting = Array.from({ length: 6000 }, (_, index) => `w-${index + 1}`);
+    const unlisted = new Set([0, 3000, 4700].map((index) => `w-${index + 1}`));
+    const late = new Set([1, 2, 3001].map((index) => `w-${index + 1}`));
+    const jobs = Array.from({ length: 6000 }, (_, index) => `w-${index + 1}`);
     const pipeline = client.pipeline();
-    for (const [index, jobId] of waiting.entries()) {
+    for (const [index, jobId] of jobs.entries()) {
       pipeline.hset(keys.jobPrefix + jobId, 'name', 'chunk');
       pipeline.zadd(keys.chunks, index + 1, jobId);
-      if (index !== 0 && index !== 3000) pipeline.lpush(keys.waiting, jobId);
+      if (!unlisted.has(jobId) && !late.has(jobId)) pipeline.lpush(keys.waiting, jobId);
     }
+    for (const jobId of late) pipeline.lpush(keys.waiting, jobId);
     await pipeline.exec();
-    expect(await allDropped(place)).toEqual(['w-1', 'w-3001']);
-    expect(await allDropped(place)).toEqual([]);
+    await lookAt(place, 40);
+    expect(await client.llen(keys.waiting)).toBe(6000);
+    expect((await client.lrange(keys.waiting, -3, -1)).sort()).toEqual([...unlisted].sort());
   });
 
-  it('is left alone while the job is young', async () => {
+  it('wakes nobody while the queue is paused', async () => {
+    const place = await testPlace();
+    await place.client.hset(place.keys.meta, 'paused', '1');
+    await jobIn(place, 1, 'none');
+    await lookAt(place, 1);
+    expect(await place.client.lrange(place.keys.waiting, 0, -1)).toEqual(['w-1']);
+    expect(await place.client.exists(place.keys.marker)).toBe(0);
+  });
+
+  it('is left alone while it is young', async () => {
     const place = await testPlace();
     const [seconds] = await place.client.time();
     await jobIn(place, Number(seconds) * 1e6, 'none');
-    expect(await allDropped(place)).toEqual([]);
+    await lookAt(place, 2);
+    expect(await place.client.llen(place.keys.waiting)).toBe(0);
   });
 });
 
