@@ -108,7 +108,7 @@ describe('what Redis holds of a save', () => {
   it('is there from the acknowledgement to the commit, and gone afterwards', async () => {
     const place = await testPlace();
     const executionId = await fillQueue(place, 3);
-    const { chunks, marks, payloadPrefix, sequence, counters, jobPrefix } = place.keys;
+    const { chunks, marks, payloadPrefix, reservedPrefix, sequence, counters, jobPrefix } = place.keys;
     const payloads = () => place.client.keys(`${payloadPrefix}*`);
     expect([await place.client.zcard(chunks), await place.client.zcard(marks)]).toEqual([3, 3]);
     expect(await payloads()).toHaveLength(3);
@@ -120,8 +120,11 @@ describe('what Redis holds of a save', () => {
     expect(await payloads()).toEqual([]);
     const ours = [sequence, counters].map((key) => key.slice(jobPrefix.length));
     const bullmq = ['meta', 'id', 'events', 'stalled-check', 'marker'];
-    const left = (await place.client.keys(`${jobPrefix}*`)).map((key) => key.slice(jobPrefix.length));
-    expect(left.filter((key) => ![...ours, ...bullmq].includes(key))).toEqual([]);
+    const reserved = await place.client.keys(`${reservedPrefix}*`);
+    for (const key of reserved) expect(await place.client.pttl(key)).toBeGreaterThan(0);
+    const left = (await place.client.keys(`${jobPrefix}*`)).filter((key) => !reserved.includes(key));
+    const names = left.map((key) => key.slice(jobPrefix.length));
+    expect(names.filter((name) => ![...ours, ...bullmq].includes(name))).toEqual([]);
   });
 });
 
