@@ -9,6 +9,7 @@ export function latenciesOf(milliseconds: readonly number[]): Latencies {
   return { p50Ms: percentile(sorted, 0.5), p99Ms: percentile(sorted, 0.99) };
 }
 
-function percentile(sorted: Float64Array, fraction: number): number {
+/** NaN of none. */
+export function percentile(sorted: Float64Array, fraction: number): number {
   return sorted[Math.max(0, Math.ceil(fraction * sorted.length) - 1)] ?? Number.NaN;
 }

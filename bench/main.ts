@@ -10,6 +10,7 @@ import { busyWarning, gitCommit, machineFacts } from './machine.js';
 import { type BenchOptions, readOptions, USAGE, UsageError } from './options.js';
 import { Place } from './place.js';
 import { FULL, QUICK } from './plan.js';
+import { benchRates, type RatesBench } from './rates/main.js';
 import { ratiosOf, scenariosText, tableText, targetsText } from './report.js';
 import { graphsText } from './report-graphs.js';
 import { runRounds } from './rounds.js';
@@ -20,6 +21,8 @@ import { traceStates } from './traces.js';
 
 /** States of the scenarios: small ones, so that what they measure is not lost in parsing JSON. */
 const SCENARIO_STATE_BYTES = 1024;
+/** As the file of `--json`: standard output. */
+const PRINTED = '-';
 const EXIT = { failed: 1, usage: 2, interrupted: 130 };
 
 const began = performance.now();
@@ -34,6 +37,10 @@ async function main(signal: AbortSignal): Promise<void> {
   const options = readOptions(process.argv.slice(2));
   if (!options) {
     console.log(USAGE);
+    return;
+  }
+  if (options.rates) {
+    await reportRates(options.rates, options, signal);
     return;
   }
   const services = await startLocalServices({ onProgress: say, signal });
@@ -90,7 +97,7 @@ async function bench(
   ];
   console.log(`\n${texts.join('\n\n')}\n`);
   if (warning) console.log(`  Beware: ${warning}.\n`);
-  await writeReport(options, services, place, {
+  await writeReport(options, await servicesFacts(services, place), {
     startedAt,
     mode: options.full ? 'full' : 'quick',
     plan: { ...plan, budgetSeconds: Number.isFinite(plan.budgetSeconds) ? plan.budgetSeconds : null },
@@ -122,7 +129,7 @@ async function benchBacklog(
   if (warning) console.log(`  Beware: ${warning}.\n`);
   const { producer, worker } = backlog;
   const samples = { producer: producer.samples, worker: worker.samples };
-  await writeReport(options, services, place, {
+  await writeReport(options, await servicesFacts(services, place), {
     startedAt,
     mode: 'backlog',
     machine,
@@ -132,22 +139,52 @@ async function benchBacklog(
   });
 }
 
+async function reportRates(name: RatesBench, options: BenchOptions, signal: AbortSignal): Promise<void> {
+  const startedAt = new Date().toISOString();
+  const machine = machineFacts();
+  const warning = busyWarning(machine);
+  if (warning) say(warning);
+  const { quick, chart } = options;
+  const { text, postgres, versions, result } = await benchRates(name, {
+    quick,
+    chart,
+    signal,
+    onProgress: say,
+  });
+  if (options.jsonFile !== PRINTED) {
+    console.log(`\n${text}\n`);
+    if (warning) console.log(`  Beware: ${warning}.\n`);
+  }
+  const services = { postgres, redis: 'local', ...versions };
+  const mode = quick ? `${name}, quick` : name;
+  await writeReport(options, services, { startedAt, mode, machine, ...result });
+  say('done');
+}
+
+async function servicesFacts({ postgres, redis }: LocalServices, place: Place) {
+  return { postgres, redis, ...(await place.serverVersions()) };
+}
+
 async function writeReport(
   { jsonFile }: BenchOptions,
-  services: LocalServices,
-  place: Place,
+  services: Record<string, string>,
   { startedAt, ...measured }: { startedAt: string; [name: string]: unknown },
 ): Promise<void> {
   const file = jsonFile ?? defaultFile(startedAt);
-  await mkdir(dirname(file), { recursive: true });
   const report = {
     startedAt,
     seconds: Math.round((performance.now() - began) / 1000),
     commit: await gitCommit(),
-    services: { postgres: services.postgres, redis: services.redis, ...(await place.serverVersions()) },
+    services,
     ...measured,
   };
-  await writeFile(file, `${JSON.stringify(report, null, 2)}\n`);
+  const json = `${JSON.stringify(report, null, 2)}\n`;
+  if (file === PRINTED) {
+    process.stdout.write(json);
+    return;
+  }
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, json);
   say(`figures are in ${file}`);
 }
 

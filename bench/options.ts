@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { CONTENDER_NAMES } from './contenders/contender.js';
 import { GRAPH_SUBJECT_NAMES } from './graphs/graph-subject.js';
 import { LARGE_ROWS } from './plan.js';
+import { RATES_BENCHES, type RatesBench } from './rates/main.js';
 import { SCENARIO_NAMES } from './scenarios/scenario.js';
 
 /** Takes too long to be part of all the others. */
@@ -27,7 +28,12 @@ export const USAGE = `npm run bench -- [options]
                          10 GB of disk and ten minutes
   --backlog              instead of all that: fill the queue while no worker runs, drain it, and watch memory and rates
   --saves N              of the backlog, with 1 KB states (default 1000000; Redis needs 1.5 GB for them)
-  --json FILE            where the figures go (default bench/results/<time>.json)
+  --rates                instead of all that: saves that start by the clock, at 100 to 10,000 a second, from one process and from 20,
+                         with the CPU of every process; under 12 minutes, on servers of its own, Linux only
+  --distance             the same at 500 a second with PostgreSQL up to 100 ms away, and stalled for 2 s; under 5 minutes
+  --quick                of --rates and --distance: fewer and shorter windows, under two minutes
+  --chart                of --rates and --distance: draw docs/rates.svg or docs/distance.svg
+  --json FILE            where the figures go (default bench/results/<time>.json; - prints them instead of the tables)
   --help
 
 DATABASE_URL and REDIS_URL name the servers; where one is missing, a server is started for the time of the run.`;
@@ -42,6 +48,11 @@ export interface BenchOptions {
   readonly largeRows: number;
   /** Saves of a backlog; undefined: the other benchmarks. */
   readonly backlogSaves: number | undefined;
+  /** Undefined: the other benchmarks. */
+  readonly rates: RatesBench | undefined;
+  /** Of `rates`. */
+  readonly quick: boolean;
+  readonly chart: boolean;
 }
 
 /** The message says which option is wrong. */
@@ -72,6 +83,9 @@ export function readOptions(args: string[]): BenchOptions | undefined {
     largeRows: given.rows === undefined ? LARGE_ROWS : rowCount(given.rows),
     jsonFile: given.json,
     backlogSaves: given.backlog ? backlogSaves(given.saves) : undefined,
+    rates: RATES_BENCHES.find((name) => given[name]),
+    quick: given.quick ?? false,
+    chart: given.chart ?? false,
   };
 }
 
@@ -90,6 +104,10 @@ function parse(args: string[]) {
         json: { type: 'string' },
         backlog: { type: 'boolean' },
         saves: { type: 'string' },
+        rates: { type: 'boolean' },
+        distance: { type: 'boolean' },
+        quick: { type: 'boolean' },
+        chart: { type: 'boolean' },
         help: { type: 'boolean' },
       },
     }).values;

