@@ -137,7 +137,9 @@ async function measure(bench: Bench, cell: Cell, processes: Processes): Promise<
   const summaries = await running;
   const saves = sum(summaries, ({ acknowledged }) => acknowledged);
   const acknowledgedAt = Math.max(...summaries.map(({ lastAt }) => lastAt));
-  const committedAt = worker ? await committed(worker, warmedUp + saves, drain) : acknowledgedAt;
+  const unanswered = sum(summaries, (one) => one.unanswered);
+  const allAcknowledged = unanswered === 0 ? acknowledgedAt : undefined;
+  const committedAt = worker ? await committed(worker, warmedUp + saves, drain) : allAcknowledged;
   const after = cpu();
 
   const due = sum(summaries, (one) => one.due);

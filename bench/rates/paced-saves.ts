@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Schedule } from './schedule.js';
 
+const DRAIN_MS = 10_000;
+
 export interface PacedSaves {
   readonly schedule: Schedule;
   readonly windowMs: number;
@@ -9,6 +11,8 @@ export interface PacedSaves {
   /** Saves that may be unanswered at once; one that is due meanwhile starts late, and its wait counts. */
   readonly maxInFlight: number;
   readonly save: () => Promise<unknown>;
+  /** How long to wait for saves in flight when all are started. Default: 10 s. */
+  readonly drainMs?: number;
 }
 
 export interface PacedResult {
@@ -18,6 +22,8 @@ export interface PacedResult {
   /** Saves due in the window that were acknowledged when it ended. */
   readonly inTime: number;
   readonly failed: number;
+  /** Still in flight when waiting for them ended. */
+  readonly unanswered: number;
   /** `Date.now()` of the last acknowledgement. */
   readonly lastAt: number;
 }
@@ -32,6 +38,7 @@ export async function pacedSaves({
   startAt,
   maxInFlight,
   save,
+  drainMs = DRAIN_MS,
 }: PacedSaves): Promise<PacedResult> {
   const due = schedule.savesWithin(windowMs);
   // The monotonic clock measures; the wall clock only lets several processes start together.
@@ -72,6 +79,9 @@ export async function pacedSaves({
     }
     start(dueAt);
   }
-  await Promise.all(inFlight);
-  return { latencies, due, inTime, failed, lastAt };
+  const waiting = new AbortController();
+  const timeout = delay(drainMs, undefined, { signal: waiting.signal }).catch(() => {});
+  await Promise.race([Promise.all(inFlight), timeout]);
+  waiting.abort();
+  return { latencies: [...latencies], due, inTime, failed, unanswered: inFlight.size, lastAt };
 }

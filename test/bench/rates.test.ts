@@ -44,6 +44,18 @@ it('saves that cannot start before the window ends are left out', async () => {
   expect(latencies).toHaveLength(2);
 });
 
+it('saves that are never answered end nothing', async () => {
+  const { unanswered, inTime } = await pacedSaves({
+    schedule: new Schedule(1000, 1, 0),
+    windowMs: 5,
+    startAt: Date.now(),
+    maxInFlight: 10,
+    save: () => new Promise(() => {}),
+    drainMs: 10,
+  });
+  expect([unanswered, inTime]).toEqual([5, 0]);
+});
+
 it('a failed save is counted and ends nothing', async () => {
   const { failed, latencies } = await pacedSaves({
     schedule: new Schedule(1000, 1, 0),
