@@ -155,6 +155,7 @@ export class ChunkSender {
         destination: { sink, target },
         above: clock.last,
         retry: { token, forMs: REMEMBERED_TIMEOUTS * enqueueTimeoutMs },
+        notAfterUs: clock.redisTimeAt(deadline()),
       };
       const reserving = reserve(connection.client, keys, reservation, job);
       const reserved = await withDeadline(deadline(), reserving, 'reserving a sequence');
@@ -163,8 +164,14 @@ export class ChunkSender {
           refused: true,
         });
       }
+      if (reserved.kind === 'late') {
+        // Its clock was set forward: the deadline of a try that is still waited for ends us first.
+        clock.sawRedisTime(reserved.redisTimeUs);
+        continue;
+      }
       if (reserved.kind === 'reserved') {
         const { firstSequence } = reserved;
+        clock.sawRedisTime(firstSequence);
         clock.observe(firstSequence + records - 1);
         return { jobId: jobIdOf(firstSequence), firstSequence, epoch, token, began };
       }

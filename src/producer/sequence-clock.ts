@@ -12,6 +12,8 @@ import { CallOrder } from './call-order.js';
 export class SequenceClock {
   readonly #order = new CallOrder();
   #last = 0;
+  /** Redis' time when this process' monotonic clock stood at 0, in microseconds; undefined before the first reply. */
+  #originUs: number | undefined;
 
   constructor(
     private readonly connection: RedisConnection,
@@ -26,6 +28,19 @@ export class SequenceClock {
   /** A direct write was numbered by PostgreSQL's clock, which may be ahead: what is saved next must be newer. */
   observe(sequence: number): void {
     this.#last = Math.max(this.#last, sequence);
+  }
+
+  /** Redis has just answered, when its clock was at this time or before; microseconds. */
+  sawRedisTime(timeUs: number): void {
+    this.#originUs = timeUs - performance.now() * 1000;
+  }
+
+  /**
+   * What Redis' clock shows at a time of `performance.now()`; microseconds, 0 before anything is known. Too high while sequences are ahead
+   * of Redis' clock.
+   */
+  redisTimeAt(ms: number): number {
+    return this.#originUs === undefined ? 0 : this.#originUs + ms * 1000;
   }
 
   /**

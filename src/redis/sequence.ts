@@ -94,6 +94,8 @@ const RESERVE = new Script(`${SEQUENCE_FUNCTIONS}${QUEUE_DEPTH}
   -- A client of the application may send this again by itself, without the payload that went ahead, which the first run has taken.
   local arrives = redis.call('EXISTS', arrived) == 1
   if job == '' and not arrives then return redis.error_reply('ERR the payload did not arrive') end
+  local not_after = tonumber(ARGV[10])
+  if job == '' and not_after > 0 and now > not_after then return refused(string.format('late %.0f', now)) end
   if job == '' then
     local depth = limit > 0 and queue_depth(5) or 0
     if limit > 0 and depth >= limit then
@@ -116,7 +118,7 @@ const RESERVE = new Script(`${SEQUENCE_FUNCTIONS}${QUEUE_DEPTH}
   redis.call('ZADD', KEYS[2], first, job)
   if remember_ms > 0 then redis.call('SET', KEYS[4], first, 'PX', remember_ms) end
   local marks = {}
-  for i = 10, #ARGV do
+  for i = 11, #ARGV do
     marks[#marks + 1] = 0
     marks[#marks + 1] = ARGV[i] .. '\\0' .. ARGV[8] .. job
   end
@@ -183,12 +185,21 @@ export interface Reservation {
    * the chunk was committed and cleaned up meanwhile. Default: every call reserves anew.
    */
   readonly retry?: { readonly token: string; readonly forMs: number };
+  /**
+   * Redis' time after which nobody waits for a new number any more, in microseconds. A chunk that is numbered later, because the network
+   * held it up, would be newer than what was saved since. Default 0: any time is right.
+   */
+  readonly notAfterUs?: number;
 }
 
-/** `taken`: another job has a payload under the job's id. */
+/**
+ * - `taken`: another job has a payload under the job's id.
+ * - `late`: it was after `notAfterUs`.
+ */
 export type Reserved =
   | { kind: 'reserved'; firstSequence: number }
   | { kind: 'full'; depth: number }
+  | { kind: 'late'; redisTimeUs: number }
   | { kind: 'taken' };
 
 /** A payload that was sent ahead and never taken, because its producer died in between, goes by itself. */
@@ -202,7 +213,7 @@ const ARRIVED_TTL_SECONDS = 600;
 export async function reserve(
   client: Redis | Cluster,
   keys: QueueKeys,
-  { records, payload, executions, destination, above = 0, maxQueueDepth, retry }: Reservation,
+  { records, payload, executions, destination, above = 0, maxQueueDepth, retry, notAfterUs = 0 }: Reservation,
   job?: { readonly jobId: string; readonly firstSequence: number },
 ): Promise<Reserved> {
   const { key: arrived, sent } = sendAhead(client, keys, payload);
@@ -222,12 +233,15 @@ export async function reserve(
           above,
           destinationPrefix(destination),
           retry?.forMs ?? 0,
+          Math.floor(notAfterUs),
           ...executions,
         ],
       ),
     ),
   ]);
   if (reply === 'taken') return { kind: 'taken' };
+  const [, late] = /^late (\d+)$/.exec(String(reply)) ?? [];
+  if (late !== undefined) return { kind: 'late', redisTimeUs: Number(late) };
   const value = Number(reply);
   return value < 0 ? { kind: 'full', depth: -value } : { kind: 'reserved', firstSequence: value };
 }

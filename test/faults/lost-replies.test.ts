@@ -1,7 +1,8 @@
-import { expect, it, vi } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { decodeChunk } from '../../src/chunk.js';
 import { newCheckpoint } from '../contract/checkpoints.js';
 import { poisonablePlace, testLetters } from '../dead-letters/letters.js';
+import { patient } from '../patience.js';
 import { type Place, startWriter, testPlace, testStore } from '../store/place.js';
 import { failedJobs } from '../writer/forged-jobs.js';
 import { Load } from './load.js';
@@ -68,4 +69,32 @@ it('a save whose number was given out and not heard of keeps it, also where a wo
   await expect((await saving).committed()).rejects.toMatchObject({ code: 'DEAD_LETTERED' });
   expect((await letters.list()).map(({ sequence }) => sequence)).toEqual([before[0]?.sequence]);
   expect((await failedJobs(place)).size).toBe(0);
+});
+
+it('a save that reached Redis after its store had given it up does not take the place of a later one', {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const place = await testPlace();
+  const proxy = await TcpProxy.before(place.redis);
+  const giveUpMs = Math.ceil(patient(500));
+  const store = testStore(place, { redis: proxy.url, enqueueTimeoutMs: giveUpMs });
+  await store.initSchema();
+  await store.save(newCheckpoint());
+  const monitor = await place.client.monitor();
+  onTestFinished(() => monitor.disconnect());
+  let reservations = 0;
+  monitor.on('monitor', (_, args: string[]) => {
+    if (args[0] === 'eval' && args.includes(place.keys.sequence) && args.includes(place.keys.marks))
+      reservations++;
+  });
+  const { id, executionId } = newCheckpoint();
+  proxy.delay({ toServer: 3 * giveUpMs });
+  const givenUp = store.save({ ...newCheckpoint({ id, executionId, state: 'given up' }), version: 1 });
+  await expect(givenUp).rejects.toMatchObject({ code: 'QUEUE_UNAVAILABLE' });
+  const later = testStore(place);
+  await later.save({ ...newCheckpoint({ id, executionId, state: 'later' }), version: 1 });
+  await vi.waitFor(() => expect(reservations).toBe(2));
+  await startWriter(place);
+  await vi.waitFor(async () => expect(await place.client.zcard(place.keys.chunks)).toBe(0));
+  expect(await later.load(id)).toMatchObject({ state: 'later' });
 });

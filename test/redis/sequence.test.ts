@@ -54,6 +54,27 @@ describe('a reservation that the client sends again without its payload', () => 
   });
 });
 
+describe('a reservation after the time at which its producer gave up', () => {
+  const KEY = { token: 'token', forMs: 60_000 };
+
+  it('is refused, says what time it is, and leaves nothing', async () => {
+    const place = await testPlace();
+    const now = await redisTime(place);
+    const late = await reserve(place.client, place.keys, { ...reservation(), notAfterUs: now });
+    expect(late).toEqual({ kind: 'late', redisTimeUs: expect.any(Number) });
+    expect((late as { redisTimeUs: number }).redisTimeUs).toBeGreaterThan(now);
+    expect(await place.client.keys(`${place.keys.jobPrefix}*`)).toEqual([]);
+  });
+
+  it('keeps the sequence that an earlier try got in time', async () => {
+    const place = await testPlace();
+    const inTime = { ...reservation(), retry: KEY, notAfterUs: (await redisTime(place)) + MINUTE_US };
+    const first = await reserve(place.client, place.keys, inTime);
+    expect(first.kind).toBe('reserved');
+    expect(await reserve(place.client, place.keys, { ...inTime, notAfterUs: 1 })).toEqual(first);
+  });
+});
+
 describe('sequence', () => {
   it('is the time of Redis in microseconds', async () => {
     const place = await testPlace();
