@@ -10,8 +10,6 @@ const LOOK_MS = 50;
 const ENQUEUE_TIMEOUT_MS = 2000;
 /** Jobs of a backlog that are told. */
 const MAX_TOLD = 3;
-/** Chunks whose jobs are looked for at once. */
-const PAGE = 1000;
 
 /** Milliseconds; undefined where it took longer than a minute. */
 export interface Recovery {
@@ -72,20 +70,20 @@ export class RecoveryProbe {
     }
   }
 
-  /** A chunk is pending as long as its job or its payload is there. */
+  /**
+   * Until the jobs that are there now have ended: a job is pending as long as it or its payload is there. Jobs that come later do not
+   * count: a replay has an old sequence, and a record that PostgreSQL refuses is replayed again and again.
+   */
   async #backlog(expired: AbortSignal, onLeft: (jobIds: string[]) => void): Promise<void> {
     const { client, keys } = this.arena;
-    const [seconds, microseconds] = await client.time();
-    const now = Number(seconds) * 1e6 + Number(microseconds);
-    while (!expired.aborted) {
-      const jobIds = await client.zrangebyscore(keys.chunks, '-inf', now, 'LIMIT', 0, PAGE);
+    let left = await client.zrange(keys.chunks, 0, '-1');
+    while (!expired.aborted && left.length > 0) {
       const pipeline = client.pipeline();
-      for (const jobId of jobIds) pipeline.exists(keys.jobPrefix + jobId, keys.payloadPrefix + jobId);
+      for (const jobId of left) pipeline.exists(keys.jobPrefix + jobId, keys.payloadPrefix + jobId);
       const exist = (await pipeline.exec()) ?? [];
-      const left = jobIds.filter((_, index) => exist[index]?.[0] !== null || exist[index]?.[1] !== 0);
-      if (left.length === 0 && jobIds.length < PAGE) return;
+      left = left.filter((_, index) => exist[index]?.[0] !== null || exist[index]?.[1] !== 0);
       onLeft(left);
-      await delay(LOOK_MS);
+      if (left.length > 0) await delay(LOOK_MS);
     }
   }
 
