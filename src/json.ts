@@ -19,7 +19,7 @@ export function parseStoredJson(text: string): JsonValue {
   return JSON.parse(text.includes('\\u001a') ? restoreFromJsonb(text) : text);
 }
 
-// JSON.stringify prints U+0000, U+001A and lone surrogates, and only these of our concern, as \uXXXX in lower case. The
+// Of the characters that matter here, JSON.stringify prints U+0000, U+001A and lone surrogates as \uXXXX in lower case. The
 // first alternative consumes an escaped backslash, so that the text \\u0000 is not taken for U+0000.
 function escapeForJsonb(text: string): string {
   return text.replace(/\\(?:\\|u0000|u001a|u(d[89a-f][0-9a-f]{2}))/g, (token, surrogate?: string) => {

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Queue, Telemetry } from 'bullmq';
 import { type ChunkJob, encodeChunk, executionsOf, jobIdOf } from '../chunk.js';
 import { BackpressureError, ClosedError, QueueUnavailableError, RedisAccessError } from '../errors.js';
+import { redisTimeUs } from '../redis/clock.js';
 import type { RedisConnection } from '../redis/connection.js';
 import { withDeadline } from '../redis/deadline.js';
 import { jobOptions } from '../redis/job-options.js';
@@ -46,7 +47,7 @@ interface Shipment {
   readonly deadline: () => number;
 }
 
-/** One wish for a number; its tries share a token, so that they get one number. */
+/** One request for a sequence. Its retries share the token, so that they all get the same one. */
 interface Numbering {
   readonly token: string;
   /** Milliseconds of `performance.now()`, before the first try. */
@@ -62,8 +63,8 @@ interface ReservedJob extends Numbering {
 
 /**
  * Brings one chunk to Redis in two steps: its sequence, payload and pending marks, then its job. The first step is done in the order of
- * the calls. Each step is repeated until the deadline, so that a lost reply makes
- * no second job: the first step by a token, the second one by the job id.
+ * the calls. Each step is retried until the deadline. A lost reply makes no second job: the token identifies retries of the first step, the
+ * job id those of the second.
  */
 export class ChunkSender {
   readonly #options: ChunkSenderOptions;
@@ -134,13 +135,14 @@ export class ChunkSender {
 
   /**
    * Before the first chunk: a right that is missing in the middle would leave a part of the job behind, which BullMQ then takes for the
-   * whole.
+   * whole. Also asks for Redis' time, so that the first chunk has a limit too.
    */
   async #assertAllowed(deadline: number): Promise<void> {
     if (this.#allowed) return;
-    const { connection, keys } = this.#options;
-    const checking = checkRights(connection.client, keys, PRODUCER_COMMANDS);
-    await withDeadline(deadline, checking, 'checking the rights of its user');
+    const { connection, keys, clock } = this.#options;
+    const { client } = connection;
+    const asking = checkRights(client, keys, PRODUCER_COMMANDS).then(() => redisTimeUs(client, keys));
+    clock.sawRedisTime(await withDeadline(deadline, asking, 'checking the rights of its user'));
     this.#allowed = true;
   }
 
@@ -165,7 +167,7 @@ export class ChunkSender {
         });
       }
       if (reserved.kind === 'late') {
-        // Its clock was set forward: the deadline of a try that is still waited for ends us first.
+        // Redis' clock was set forward. `withDeadline` ends this loop at our own deadline.
         clock.sawRedisTime(reserved.redisTimeUs);
         continue;
       }

@@ -25,11 +25,11 @@ export interface QueueKeys extends QueueName {
   readonly active: string;
   /** Where BullMQ keeps jobs that are not done, in the order of `QUEUE_DEPTH`. */
   readonly undone: readonly string[];
-  /** Where it keeps all others: sets. */
+  /** The sorted sets with all its other jobs. */
   readonly ended: readonly string[];
   readonly failed: string;
-  /** Where the jobs of dead letters are; undefined in a queue that is for none. */
-  readonly letters: string | undefined;
+  /** In a dead-letter queue: BullMQ's sorted set with its jobs. */
+  readonly deadLetterJobs: string | undefined;
   readonly meta: string;
   /** What wakes BullMQ's idle workers. */
   readonly marker: string;
@@ -86,7 +86,7 @@ export function retentionQueue({ queue, prefix }: QueueName): {
   return { name, prefix, schedulers: `${prefix}:${name}:repeat` };
 }
 
-function keysOf(queue: string, prefix: string, ofDeadLetters = false): QueueKeys {
+function keysOf(queue: string, prefix: string, isDeadLetterQueue = false): QueueKeys {
   const base = `${prefix}:${queue}:`;
   return Object.freeze({
     queue,
@@ -100,7 +100,7 @@ function keysOf(queue: string, prefix: string, ofDeadLetters = false): QueueKeys
     undone: ['wait', 'paused', 'active', 'delayed', 'prioritized'].map((state) => base + state),
     ended: ['failed', 'completed', 'waiting-children'].map((state) => base + state),
     failed: `${base}failed`,
-    letters: ofDeadLetters ? `${base}prioritized` : undefined,
+    deadLetterJobs: isDeadLetterQueue ? `${base}prioritized` : undefined,
     meta: `${base}meta`,
     marker: `${base}marker`,
     jobPrefix: base,

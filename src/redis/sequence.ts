@@ -187,7 +187,7 @@ export interface Reservation {
   readonly retry?: { readonly token: string; readonly forMs: number };
   /**
    * Redis' time after which nobody waits for a new number any more, in microseconds. A chunk that is numbered later, because the network
-   * held it up, would be newer than what was saved since. Default 0: any time is right.
+   * held it up, would be newer than what was saved since. Default 0: no limit.
    */
   readonly notAfterUs?: number;
 }

@@ -116,7 +116,7 @@ export class SequenceRepair {
     return true;
   }
 
-  /** @returns false for a job that a worker has in hand: it is written under both numbers, which changes nothing */
+  /** @returns false for a job that a worker is processing. It is then written under both sequences, which is harmless. */
   #removed(job: Job<ChunkJob>): Promise<boolean> {
     return this.#ask(async () => {
       if (await job.isActive()) return false;

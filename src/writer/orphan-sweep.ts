@@ -55,15 +55,15 @@ const ENTRIES = scriptsOf(
  * The job of a dead letter that has neither payload nor index entry. It was added after the dead letter had been replayed or purged, by a
  * worker that died before it could look.
  */
-const LETTERS = scriptsOf(
+const DEAD_LETTERS = scriptsOf(
   `return redis.call('EXISTS', payload_prefix .. entry) == 0 and not redis.call('ZSCORE', KEYS[2], entry)`,
   `redis.call('DEL', job_prefix .. entry, job_prefix .. entry .. ':logs')
    return redis.call('ZREM', KEYS[1], entry)`,
 );
 
 /**
- * Removes from Redis what leads to nothing any more: index entries and pending marks without a job and a payload, and jobs of dead letters
- * without a payload and an index entry. They delay nobody, but would stay for ever. What has a payload is never removed here: see
+ * Removes what nothing refers to any more: index entries and pending marks that have neither job nor payload, and dead-letter jobs that
+ * have neither payload nor index entry. They delay nothing, but would stay in Redis for good. A payload is never removed here; see
  * `LostJobs`.
  */
 export class OrphanSweep {
@@ -75,11 +75,11 @@ export class OrphanSweep {
     private readonly client: Redis | Cluster,
     private readonly keys: QueueKeys,
   ) {
-    const { chunks, marks, letters } = keys;
+    const { chunks, marks, deadLetterJobs } = keys;
     this.#swept = [
       { keys: [chunks, chunks], ...ENTRIES },
       { keys: [marks, chunks], ...ENTRIES },
-      ...(letters ? [{ keys: [letters, chunks], ...LETTERS }] : []),
+      ...(deadLetterJobs ? [{ keys: [deadLetterJobs, chunks], ...DEAD_LETTERS }] : []),
     ];
   }
 

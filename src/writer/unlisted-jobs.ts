@@ -37,7 +37,7 @@ export class UnlistedJobs {
     );
   }
 
-  /** Of the next pages, up to the first that has any. */
+  /** Reads pages until one has suspects. */
   async #suspects(): Promise<string[]> {
     for (let pages = 0; pages < PAGES; pages++) {
       const { nextRank, suspects } = await unlistedSuspects(this.client, this.keys, this.#rank);

@@ -8,7 +8,7 @@ const DEADLINE_MS = 60_000;
 const RETRY_MS = 50;
 const LOOK_MS = 50;
 const ENQUEUE_TIMEOUT_MS = 2000;
-/** Jobs of a backlog that are told. */
+/** Stuck jobs that the report describes, at most. */
 const MAX_TOLD = 3;
 
 /** Milliseconds; undefined where it took longer than a minute. */

@@ -3,9 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { CheckpointWriter, QueuedCheckpointStore, RedisAccessError } from '../../src/index.js';
-import { queueKeys } from '../../src/redis/queue-keys.js';
 import { COMMON_COMMANDS, PRODUCER_COMMANDS, WORKER_COMMANDS } from '../../src/redis/rights.js';
-import { reserve } from '../../src/redis/sequence.js';
 import { runCli } from '../cli/cli.js';
 import { execute, ownRedis } from '../faults/services.js';
 import { services, type TestSchema, testQueue, testSchema } from '../services.js';
@@ -283,20 +281,3 @@ describe('rights that are taken away', () => {
 async function commandsRun(): Promise<number> {
   return Number(/total_commands_processed:(\d+)/.exec(await admin.info('stats'))?.[1]);
 }
-
-it.each(['set', 'rename', 'persist', 'zadd', 'unlink', 'exists'])(
-  'a reservation during which %s is refused leaves no payload that nobody finds',
-  async (command) => {
-    const user = await redisUser([...allowed(PRODUCER), `-${command}`]);
-    const client = new Redis(user.url);
-    onTestFinished(() => client.disconnect());
-    const keys = queueKeys({ queue: user.queue });
-    const reservation = { records: 1, payload: Buffer.from('x'), executions: ['e'], maxQueueDepth: 0 };
-    const retry = { token: 'token', forMs: 1000 };
-    await reserve(client, keys, { ...reservation, retry }).catch(() => {});
-    for (const key of await admin.keys(`${keys.payloadPrefix}*`)) {
-      const indexed = await admin.zscore(keys.chunks, key.slice(keys.payloadPrefix.length));
-      expect(indexed !== null || (await admin.pttl(key)) > 0, key).toBe(true);
-    }
-  },
-);

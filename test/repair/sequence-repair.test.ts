@@ -149,3 +149,23 @@ it('numbers a dead letter anew, and its replay is committed', async () => {
   expect(await letters.replay({ all: true })).toMatchObject({ replayed: 1, committed: 1 });
   expect(await letters.count()).toBe(0);
 });
+
+it('leaves a job to the worker that is processing it, and queues its records under a new sequence', async () => {
+  const place = await testPlace();
+  const { client, keys } = place;
+  const store = testStore(place);
+  await store.initSchema();
+  const ahead = Date.now() * 1000 + YEAR_US;
+  const receipt = await store.save(newCheckpoint());
+  const [from, to] = [`w-${receipt.sequence}`, `w-${ahead}`];
+  await client.rename(keys.payloadPrefix + from, keys.payloadPrefix + to);
+  await client.rename(keys.jobPrefix + from, keys.jobPrefix + to);
+  await client.del(keys.waiting, keys.chunks);
+  await client.zadd(keys.chunks, ahead, to);
+  await client.lpush(keys.active, to);
+  await client.set(`${keys.jobPrefix}${to}:lock`, 'a worker');
+
+  expect(await testRepair(place).mend()).toMatchObject({ jobs: 0 });
+  expect(await client.exists(keys.jobPrefix + to)).toBe(1);
+  expect(await client.llen(keys.waiting)).toBe(1);
+});
